@@ -1,0 +1,285 @@
+//! Compiles `proto/` into the static tables that `src/schema/table.rs` describes, and the API's
+//! descriptions into one compressed blob. Runs no program: protox is the compiler.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage,
+    Value,
+};
+
+fn main() {
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=build.rs");
+    let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let pool = compile(Path::new("proto"));
+    let text = Tables::new(&pool).write();
+    std::fs::write(out.join("messages.rs"), text).expect("OUT_DIR is writable");
+}
+
+fn compile(root: &Path) -> DescriptorPool {
+    let mut files = Vec::new();
+    collect(root, &mut files);
+    files.sort();
+    let mut compiler = protox::Compiler::new([root]).expect("proto/ exists");
+    compiler.include_imports(true);
+    if let Err(error) = compiler.open_files(&files) {
+        panic!("proto/: {error:?}");
+    }
+    compiler.descriptor_pool()
+}
+
+fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of proto/") {
+        let path = entry.expect("an entry of proto/").path();
+        if path.is_dir() {
+            collect(&path, into);
+        } else if path.extension().is_some_and(|e| e == "proto") {
+            into.push(path);
+        }
+    }
+}
+
+/// Writes one `static` per message, so that nothing is built when the program starts.
+struct Tables<'a> {
+    pool: &'a DescriptorPool,
+}
+
+impl<'a> Tables<'a> {
+    fn new(pool: &'a DescriptorPool) -> Self {
+        Self { pool }
+    }
+
+    fn messages(&self) -> Vec<MessageDescriptor> {
+        let mut all: Vec<_> =
+            self.pool.all_messages().filter(|m| m.full_name().starts_with("k8s.io.") && !m.is_map_entry()).collect();
+        all.sort_by(|a, b| a.full_name().cmp(b.full_name()));
+        all
+    }
+
+    fn write(&self) -> String {
+        let mut text = String::new();
+        let messages = self.messages();
+        for message in &messages {
+            self.message(&mut text, message);
+        }
+        writeln!(text, "/// Every message, by name.\npub static MESSAGES: [&Message; {}] = [", messages.len()).unwrap();
+        for message in &messages {
+            writeln!(text, "    &{},", ident(message.full_name())).unwrap();
+        }
+        text.push_str("];\n");
+        text
+    }
+
+    fn message(&self, text: &mut String, message: &MessageDescriptor) {
+        let options = message.options();
+        let fields: Vec<_> = declared(message);
+        let by_number = ascending(&fields);
+        let top = fields.iter().map(|f| f.number()).max().unwrap_or(0);
+        assert!(top < 250 && fields.len() < 250, "{}: numbers fit a byte", message.full_name());
+        let mut index = vec![u8::MAX; top as usize + 1];
+        for (at, field) in fields.iter().enumerate() {
+            index[field.number() as usize] = at as u8;
+        }
+        let by_name: Vec<_> =
+            self.by_name(message).iter().map(|(name, path)| format!("({name:?}, &{path:?})")).collect();
+        write!(
+            text,
+            "pub static {}: Message = Message {{ name: {:?}, json: Json::{}, object: {}, kinds: {}, atomic: {}, unions: {},\n  \
+             index: &{index:?}, ascending: &{by_number:?}, by_name: &[{}], fields: &[\n",
+            ident(message.full_name()),
+            message.full_name(),
+            self.json(&options),
+            flag(&self.option(&options, "object")),
+            self.kinds(&options),
+            self.option(&options, "struct_type").and_then(|v| v.as_str().map(|s| s == "atomic")).unwrap_or(false),
+            self.unions(&options),
+            by_name.join(", "),
+        )
+        .unwrap();
+        for field in &fields {
+            self.field(text, field);
+        }
+        text.push_str("] };\n");
+    }
+
+    /// The fields that JSON shows, inline ones flattened, by name: (path of field indexes, name).
+    fn by_name(&self, message: &MessageDescriptor) -> Vec<(String, Vec<u8>)> {
+        let mut names = Vec::new();
+        for (at, field) in declared(message).iter().enumerate() {
+            if flag(&self.option(&field.options(), "inline")) == "true" {
+                let Kind::Message(inner) = field.kind() else { panic!("an inline field is a message") };
+                for (name, path) in self.by_name(&inner) {
+                    names.push((name, [vec![at as u8], path].concat()));
+                }
+            } else {
+                names.push((field.json_name().to_owned(), vec![at as u8]));
+            }
+        }
+        names.sort();
+        names
+    }
+
+    fn field(&self, text: &mut String, field: &FieldDescriptor) {
+        let options = field.options();
+        let (shape, value) = match field.kind() {
+            Kind::Message(entry) if entry.is_map_entry() => {
+                assert_eq!(entry.map_entry_key_field().kind(), Kind::String, "JSON has string keys only");
+                ("Map", entry.map_entry_value_field())
+            }
+            _ if field.is_list() => ("List", field.clone()),
+            _ => ("One", field.clone()),
+        };
+        let is = |name: &str| flag(&self.option(&options, name));
+        let pointer = match field.kind() {
+            _ if shape != "One" => false,
+            Kind::Message(_) => is("value") == "false" && is("inline") == "false",
+            _ => field.supports_presence(),
+        };
+        writeln!(
+            text,
+            "    Field {{ name: {:?}, number: {}, shape: Shape::{shape}, ty: {}, pointer: {pointer}, always: {}, omit_zero: {}, \
+             inline: {}, item_pointer: {}, doc: &FieldDoc {{ required: {}, default: {:?}, choices: &{:?}, format: {:?} }}, \
+             list: {}, map_atomic: {}, patch: {}, go: {:?}, key_go: {:?} }},",
+            field.json_name(),
+            field.number(),
+            ty(&value.kind()),
+            is("always"),
+            is("omit_zero"),
+            is("inline"),
+            is("item_pointer"),
+            is("required"),
+            self.text(&options, "default"),
+            self.texts(&options, "enum"),
+            self.text(&options, "format"),
+            self.list(&options),
+            self.text(&options, "map_type") == "atomic",
+            self.patch(&options),
+            self.text(&options, "go"),
+            self.text(&options, "key_go"),
+        )
+        .unwrap();
+    }
+
+    fn list(&self, options: &DynamicMessage) -> String {
+        match self.text(options, "list_type").as_str() {
+            "" => "ListKind::None".into(),
+            "atomic" => "ListKind::Atomic".into(),
+            "set" => "ListKind::Set".into(),
+            "map" => format!("ListKind::Map(&{:?})", self.texts(options, "list_map_key")),
+            other => panic!("list_type {other}"),
+        }
+    }
+
+    fn patch(&self, options: &DynamicMessage) -> String {
+        let strategy = self.text(options, "patch_strategy");
+        let has = |word: &str| strategy.split(',').any(|s| s == word);
+        format!(
+            "Patch {{ merge: {}, replace: {}, retain_keys: {}, key: {:?} }}",
+            has("merge"),
+            has("replace"),
+            has("retainKeys"),
+            self.text(options, "patch_merge_key")
+        )
+    }
+
+    fn kinds(&self, options: &DynamicMessage) -> String {
+        let one = |value: &Value| {
+            let kind = value.as_message().expect("a kind");
+            let part = |name: &str| kind.get_field_by_name(name).expect("a part").as_str().unwrap_or("").to_owned();
+            format!("({:?}, {:?}, {:?})", part("group"), part("version"), part("kind"))
+        };
+        let list = self.option(options, "kind");
+        let all: Vec<_> = list.iter().flat_map(|v| v.as_list().unwrap_or(&[]).iter()).map(one).collect();
+        format!("&[{}]", all.join(", "))
+    }
+
+    fn unions(&self, options: &DynamicMessage) -> String {
+        let text = |message: &DynamicMessage, name: &str| {
+            message.get_field_by_name(name).expect("declared").as_str().unwrap_or("").to_owned()
+        };
+        let one = |value: &Value| {
+            let union = value.as_message().expect("a union");
+            let members = union.get_field_by_name("member").expect("declared").into_owned();
+            let members: Vec<_> =
+                members.as_list().unwrap_or(&[]).iter().map(|m| m.as_message().expect("a member")).collect();
+            let members: Vec<_> = members.iter().map(|m| (text(m, "field"), text(m, "value"))).collect();
+            format!("Union {{ discriminator: {:?}, members: &{members:?} }}", text(union, "discriminator"))
+        };
+        let list = self.option(options, "union");
+        let all: Vec<_> = list.iter().flat_map(|v| v.as_list().unwrap_or(&[]).iter()).map(one).collect();
+        format!("&[{}]", all.join(", "))
+    }
+
+    fn json(&self, options: &DynamicMessage) -> &'static str {
+        match self.option(options, "json").and_then(|v| v.as_enum_number()).unwrap_or(0) {
+            0 => "Object",
+            1 => "Time",
+            2 => "MicroTime",
+            3 => "Duration",
+            4 => "Quantity",
+            5 => "IntOrString",
+            6 => "Raw",
+            7 => "SchemaOrBool",
+            8 => "SchemaOrArray",
+            9 => "SchemaOrStringArray",
+            10 => "Items",
+            other => panic!("json form {other}"),
+        }
+    }
+
+    fn extension(&self, options: &DynamicMessage, name: &str) -> Option<ExtensionDescriptor> {
+        options.descriptor().extensions().find(|e| e.full_name() == name)
+    }
+
+    fn option(&self, options: &DynamicMessage, name: &str) -> Option<Value> {
+        let extension = self.extension(options, name)?;
+        options.has_extension(&extension).then(|| options.get_extension(&extension).into_owned())
+    }
+
+    fn text(&self, options: &DynamicMessage, name: &str) -> String {
+        self.option(options, name).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    fn texts(&self, options: &DynamicMessage, name: &str) -> Vec<String> {
+        let list = self.option(options, name);
+        list.iter()
+            .flat_map(|v| v.as_list().unwrap_or(&[]).iter())
+            .filter_map(|v| v.as_str().map(str::to_owned))
+            .collect()
+    }
+}
+
+/// The fields in the order of the file, which is the order of the JSON.
+fn declared(message: &MessageDescriptor) -> Vec<FieldDescriptor> {
+    let proto = message.descriptor_proto();
+    proto.field.iter().map(|f| message.get_field(f.number() as u32).expect("a declared field")).collect()
+}
+
+fn ascending(fields: &[FieldDescriptor]) -> Vec<u8> {
+    let mut order: Vec<u8> = (0..fields.len() as u8).collect();
+    order.sort_by_key(|at| fields[*at as usize].number());
+    order
+}
+
+fn flag(value: &Option<Value>) -> &'static str {
+    if value.as_ref().and_then(Value::as_bool).unwrap_or(false) { "true" } else { "false" }
+}
+
+fn ty(kind: &Kind) -> String {
+    match kind {
+        Kind::String => "Type::String".into(),
+        Kind::Bool => "Type::Bool".into(),
+        Kind::Int32 => "Type::Int32".into(),
+        Kind::Int64 => "Type::Int64".into(),
+        Kind::Double => "Type::Double".into(),
+        Kind::Bytes => "Type::Bytes".into(),
+        Kind::Message(message) => format!("Type::Message(&{})", ident(message.full_name())),
+        other => panic!("no field is a {other:?}"),
+    }
+}
+
+fn ident(full_name: &str) -> String {
+    full_name.trim_start_matches("k8s.io.").replace('.', "_").to_uppercase()
+}

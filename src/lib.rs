@@ -1,0 +1,8 @@
+//! monokube: a Kubernetes control plane in one process.
+//!
+//! Modules in layer order; each imports only from those above it (`tests/tidy.rs` sees to it).
+
+pub mod base;
+pub mod model;
+pub mod schema;
+pub mod store;

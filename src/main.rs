@@ -1,0 +1,3 @@
+//! The program: flags to a running control plane.
+
+fn main() {}

@@ -1,0 +1,86 @@
+//! How Go prints a value, for the texts that clients match on.
+
+use serde_json::Value;
+
+/// Go's `%q`: quoted, with Go's escapes.
+pub fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{b}' => out.push_str("\\v"),
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => out.push_str(&format!("\\x{:02x}", c as u32)),
+            c if is_printable(c) => out.push(c),
+            c if (c as u32) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push_str(&format!("\\U{:08x}", c as u32)),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Go prints letters, marks, numbers, punctuation, symbols and the ASCII space as they are.
+fn is_printable(letter: char) -> bool {
+    letter == ' ' || !(letter.is_control() || letter.is_whitespace() || is_unassigned(letter))
+}
+
+/// Format characters, surrogate space and private use: the large classes that Go escapes.
+fn is_unassigned(letter: char) -> bool {
+    matches!(letter as u32,
+        0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x180e | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f
+        | 0xe000..=0xf8ff | 0xfeff | 0xfff0..=0xfffb | 0xfffe | 0xffff | 0xe0000..=0x0010_ffff)
+}
+
+/// Go's `json.Marshal`: compact, with `<`, `>`, `&` and the line separators escaped.
+pub fn json(value: &Value) -> String {
+    let plain = value.to_string();
+    if !plain.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        return plain;
+    }
+    let mut out = String::with_capacity(plain.len() + 16);
+    for letter in plain.chars() {
+        match letter {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", letter as u32)),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Go's `%v` of a list of strings: `[a b c]`.
+pub fn list<T: AsRef<str>>(items: &[T]) -> String {
+    let items: Vec<_> = items.iter().map(AsRef::as_ref).collect();
+    format!("[{}]", items.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn quotes_as_go_does() {
+        let cases = [
+            ("a\"b\\c", r#""a\"b\\c""#),
+            ("\n\t\u{1}", r#""\n\t\x01""#),
+            ("é世", "\"é世\""),
+            ("\u{200b}", r#""\u200b""#),
+        ];
+        for (text, quoted) in cases {
+            assert_eq!(quote(text), quoted);
+        }
+    }
+
+    #[test]
+    fn json_escapes_html() {
+        assert_eq!(super::json(&json!({"a": "<&>"})), r#"{"a":"\u003c\u0026\u003e"}"#);
+    }
+}

@@ -1,0 +1,13 @@
+//! The words of the API: names, revisions, errors, quantities, selectors, and how to read an object's metadata.
+//!
+//! Plain values and pure functions; it knows no schema and no store.
+//!
+//! In reading order: `names`, `revision`, `field` (a path and what is wrong there), `status` (the API's error),
+//! `gotext` (how Go prints a value), `quantity`, `selector`, `object` (metadata of an object in JSON).
+
+pub mod field;
+pub mod gotext;
+pub mod names;
+pub mod object;
+pub mod revision;
+pub mod status;

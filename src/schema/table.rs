@@ -1,0 +1,262 @@
+//! The shape of the static tables that `build.rs` makes of `proto/`: one [`Message`] a type, with its fields
+//! in JSON order. Nothing here is built at run time.
+
+use std::fmt;
+
+include!(concat!(env!("OUT_DIR"), "/messages.rs"));
+
+/// A type of the API.
+pub struct Message {
+    /// Its protobuf name: `k8s.io.api.core.v1.Pod`.
+    pub name: &'static str,
+    pub json: Json,
+    /// JSON shows `apiVersion` and `kind`, which protobuf keeps in the envelope.
+    pub object: bool,
+    /// (group, version, kind) under which OpenAPI lists it.
+    pub kinds: &'static [(&'static str, &'static str, &'static str)],
+    /// Apply replaces it as a whole (`x-kubernetes-map-type: atomic`).
+    pub atomic: bool,
+    pub unions: &'static [Union],
+    /// In the order of JSON output.
+    pub fields: &'static [Field],
+    /// Field number -> position in `fields`, `u8::MAX` where there is none.
+    pub index: &'static [u8],
+    /// Positions in `fields` by ascending field number: the order on the wire.
+    pub ascending: &'static [u8],
+    /// JSON name -> positions down to the field, through inline messages; sorted by name.
+    pub by_name: &'static [(&'static str, &'static [u8])],
+}
+
+/// How a message looks in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Json {
+    Object,
+    Time,
+    MicroTime,
+    Duration,
+    Quantity,
+    IntOrString,
+    Raw,
+    SchemaOrBool,
+    SchemaOrArray,
+    SchemaOrStringArray,
+    Items,
+}
+
+/// One field of a message.
+pub struct Field {
+    /// Its JSON name.
+    pub name: &'static str,
+    pub number: u32,
+    pub shape: Shape,
+    /// Of the value, of a list's item or of a map's value.
+    pub ty: Type,
+    /// Unset differs from zero.
+    pub pointer: bool,
+    /// JSON has it also when it is zero or unset.
+    pub always: bool,
+    /// A message that is no pointer, yet left out of JSON when it is zero.
+    pub omit_zero: bool,
+    /// Its own fields stand in the parent's JSON.
+    pub inline: bool,
+    /// A null item of the list stays unset instead of becoming an empty one.
+    pub item_pointer: bool,
+    pub doc: &'static FieldDoc,
+    pub list: ListKind,
+    /// Apply replaces the map as a whole.
+    pub map_atomic: bool,
+    pub patch: Patch,
+    go: &'static str,
+    key_go: &'static str,
+}
+
+/// What only OpenAPI says of a field.
+pub struct FieldDoc {
+    pub required: bool,
+    /// As JSON; empty where it is the type's zero or there is none.
+    pub default: &'static str,
+    /// The values that it may have, sorted; empty where any.
+    pub choices: &'static [&'static str],
+    /// Empty where it is the type's own.
+    pub format: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    One,
+    List,
+    /// Keys are strings.
+    Map,
+}
+
+#[derive(Clone, Copy)]
+pub enum Type {
+    String,
+    Bool,
+    Int32,
+    Int64,
+    Double,
+    Bytes,
+    Message(&'static Message),
+}
+
+/// `x-kubernetes-list-type` with its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListKind {
+    None,
+    Atomic,
+    Set,
+    Map(&'static [&'static str]),
+}
+
+/// How a strategic merge patch treats a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patch {
+    pub merge: bool,
+    pub replace: bool,
+    pub retain_keys: bool,
+    /// The key by which items of a list are told apart; empty for lists of scalars.
+    pub key: &'static str,
+}
+
+/// Fields of which one is set, and the discriminator that says which.
+pub struct Union {
+    /// Empty when there is none.
+    pub discriminator: &'static str,
+    /// (field, the discriminator's value)
+    pub members: &'static [(&'static str, &'static str)],
+}
+
+impl Message {
+    /// The field with this number on the wire.
+    pub fn numbered(&self, number: u32) -> Option<&'static Field> {
+        let at = *self.index.get(number as usize)?;
+        self.fields.get(at as usize)
+    }
+
+    /// The field with this name in JSON; fields of inline messages are found as JSON shows them.
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        let at = self.by_name.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
+        let (last, through) = self.by_name[at].1.split_last()?;
+        let mut fields = self.fields;
+        for step in through {
+            let Type::Message(inner) = fields[*step as usize].ty else { return None };
+            fields = inner.fields;
+        }
+        Some(&fields[*last as usize])
+    }
+
+    /// The name without its package: `Pod`.
+    pub fn short_name(&self) -> &'static str {
+        self.name.rsplit('.').next().unwrap_or(self.name)
+    }
+
+    /// The name that Go's decoders print: `v1.Pod`, `resource.Quantity`.
+    pub fn go_name(&self) -> &'static str {
+        let dot = self.name.rfind('.').unwrap_or(0);
+        let start = self.name[..dot].rfind('.').map_or(0, |at| at + 1);
+        &self.name[start..]
+    }
+}
+
+impl Field {
+    /// The Go type that decoders name in their errors: `int32`, `v1.ObjectMeta`, `[]v1.Container`, `map[string]string`.
+    pub fn go_type(&self) -> String {
+        let key = if self.key_go.is_empty() { "string" } else { self.key_go };
+        match self.shape {
+            Shape::One => self.go_item().to_owned(),
+            Shape::List => format!("[]{}", self.go_item()),
+            Shape::Map => format!("map[{key}]{}", self.go_item()),
+        }
+    }
+
+    /// The same of an item or a map's value.
+    pub fn go_item(&self) -> &'static str {
+        match self.ty {
+            _ if !self.go.is_empty() => self.go,
+            Type::String => "string",
+            Type::Bool => "bool",
+            Type::Int32 => "int32",
+            Type::Int64 => "int64",
+            Type::Double => "float64",
+            Type::Bytes => "[]uint8",
+            Type::Message(message) => message.go_name(),
+        }
+    }
+
+    /// The message of the value, of an item or of a map's value.
+    pub fn message(&self) -> Option<&'static Message> {
+        match self.ty {
+            Type::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// A message that is always there: written on the wire, and in JSON unless `omit_zero`.
+    pub fn is_value(&self) -> bool {
+        self.shape == Shape::One && !self.pointer && matches!(self.ty, Type::Message(_))
+    }
+}
+
+/// The message of this protobuf name.
+pub fn message(name: &str) -> Option<&'static Message> {
+    let at = MESSAGES.binary_search_by(|m| m.name.cmp(name)).ok()?;
+    Some(MESSAGES[at])
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl fmt::Debug for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Type::String => f.write_str("string"),
+            Type::Bool => f.write_str("bool"),
+            Type::Int32 => f.write_str("int32"),
+            Type::Int64 => f.write_str("int64"),
+            Type::Double => f.write_str("double"),
+            Type::Bytes => f.write_str("bytes"),
+            Type::Message(message) => f.write_str(message.name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_found_by_name() {
+        let pod = message("k8s.io.api.core.v1.Pod").expect("Pod");
+        assert_eq!((pod.short_name(), pod.go_name(), pod.object), ("Pod", "v1.Pod", true));
+        assert!(message("k8s.io.api.core.v1.Pood").is_none());
+    }
+
+    #[test]
+    fn inline_fields_are_found_as_json_shows_them() {
+        let volume = message("k8s.io.api.core.v1.Volume").expect("Volume");
+        assert_eq!(volume.field("emptyDir").map(Field::go_type).as_deref(), Some("v1.EmptyDirVolumeSource"));
+        assert!(volume.field("volumeSource").is_none());
+    }
+
+    #[test]
+    fn every_index_leads_to_its_field() {
+        for message in MESSAGES {
+            for field in message.fields {
+                assert_eq!(message.numbered(field.number).map(|f| f.name), Some(field.name), "{message:?}");
+                if !field.inline && message.json == Json::Object {
+                    assert!(message.field(field.name).is_some(), "{message:?}.{}", field.name);
+                }
+            }
+        }
+    }
+}
