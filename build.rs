@@ -141,7 +141,7 @@ impl<'a> Tables<'a> {
             text,
             "    Field {{ name: {:?}, number: {}, shape: Shape::{shape}, ty: {}, pointer: {pointer}, always: {}, omit_zero: {}, \
              inline: {}, item_pointer: {}, doc: &FieldDoc {{ required: {}, default: {:?}, choices: &{:?}, format: {:?} }}, \
-             list: {}, map_atomic: {}, patch: {}, go: {:?}, key_go: {:?} }},",
+             list: {}, map_atomic: {}, patch: {}, go: {:?}, key_go: {:?}, container_go: {:?} }},",
             field.json_name(),
             field.number(),
             ty(&value.kind()),
@@ -158,6 +158,7 @@ impl<'a> Tables<'a> {
             self.patch(&options),
             self.text(&options, "go"),
             self.text(&options, "key_go"),
+            self.text(&options, "container_go"),
         )
         .unwrap();
     }

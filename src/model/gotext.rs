@@ -1,5 +1,7 @@
 //! How Go prints a value, for the texts that clients match on.
 
+use std::num::IntErrorKind;
+
 use serde_json::Value;
 
 /// Go's `%q`: quoted, with Go's escapes.
@@ -61,6 +63,32 @@ pub fn list<T: AsRef<str>>(items: &[T]) -> String {
     format!("[{}]", items.join(" "))
 }
 
+/// How Go's `time` quotes: every byte outside ASCII in hexadecimal.
+pub fn quote_bytes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => out.extend(['\\', letter]),
+            ' '..='\u{7f}' => out.push(letter),
+            other => other.encode_utf8(&mut [0; 4]).bytes().for_each(|b| out.push_str(&format!("\\x{b:02x}"))),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Go's `strconv.Atoi`; the error is its text.
+pub fn atoi(text: &str) -> Result<i64, String> {
+    text.parse::<i64>().map_err(|error| {
+        let why = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        format!("strconv.Atoi: parsing {}: {why}", quote(text))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +110,22 @@ mod tests {
     #[test]
     fn json_escapes_html() {
         assert_eq!(super::json(&json!({"a": "<&>"})), r#"{"a":"\u003c\u0026\u003e"}"#);
+    }
+
+    #[test]
+    fn numbers_are_read_as_go_does() {
+        assert_eq!((atoi("-12"), atoi("+7")), (Ok(-12), Ok(7)));
+        for (text, error) in [
+            ("a", "strconv.Atoi: parsing \"a\": invalid syntax"),
+            ("", "strconv.Atoi: parsing \"\": invalid syntax"),
+            ("99999999999999999999", "strconv.Atoi: parsing \"99999999999999999999\": value out of range"),
+        ] {
+            assert_eq!(atoi(text), Err(error.to_owned()));
+        }
+    }
+
+    #[test]
+    fn times_are_quoted_by_bytes() {
+        assert_eq!(quote_bytes("a\"é\n"), r#""a\"\xc3\xa9\x0a""#);
     }
 }

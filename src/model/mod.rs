@@ -5,9 +5,13 @@
 //! In reading order: `names`, `revision`, `field` (a path and what is wrong there), `status` (the API's error),
 //! `gotext` (how Go prints a value), `quantity`, `selector`, `object` (metadata of an object in JSON).
 
+pub mod decimal;
+pub mod duration;
 pub mod field;
 pub mod gotext;
 pub mod names;
 pub mod object;
+pub mod quantity;
 pub mod revision;
 pub mod status;
+pub mod time;

@@ -2,6 +2,11 @@
 //!
 //! It owns the tables and what is derived from them alone. It never reads the store and never asks who is asking.
 //!
-//! In reading order: `table` (messages and fields).
+//! In reading order: `table` (messages and fields), `structure` (the type of a custom resource), `resource` (the
+//! descriptor of a served resource), `builtin` (one row a resource), `catalog` (the live set).
 
+pub mod builtin;
+pub mod catalog;
+pub mod resource;
+pub mod structure;
 pub mod table;

@@ -68,6 +68,7 @@ pub struct Field {
     pub patch: Patch,
     go: &'static str,
     key_go: &'static str,
+    container_go: &'static str,
 }
 
 /// What only OpenAPI says of a field.
@@ -164,6 +165,7 @@ impl Field {
     pub fn go_type(&self) -> String {
         let key = if self.key_go.is_empty() { "string" } else { self.key_go };
         match self.shape {
+            _ if !self.container_go.is_empty() => self.container_go.to_owned(),
             Shape::One => self.go_item().to_owned(),
             Shape::List => format!("[]{}", self.go_item()),
             Shape::Map => format!("map[{key}]{}", self.go_item()),

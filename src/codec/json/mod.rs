@@ -1,0 +1,12 @@
+//! JSON: to sparse values, strictly and with the texts of Go's decoder; and straight from protobuf bytes.
+//!
+//! In reading order: `parse` (any JSON to a value, bounded), `syntax` (what is wrong with a text, in Go's words),
+//! `decode` (JSON of a known type to a sparse value), `write` (protobuf bytes to JSON text without a tree in between).
+
+pub mod decode;
+pub mod parse;
+pub mod syntax;
+pub mod write;
+
+/// How deep a body may nest. Stock takes 10,000; nothing real comes near this.
+pub const MAX_DEPTH: usize = 512;

@@ -1,0 +1,226 @@
+//! From a sparse value to protobuf bytes, written back to front.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+use super::MAX_DEPTH;
+use crate::codec::wire::{Backward, FIXED64, LENGTH_DELIMITED, Malformed, VARINT};
+use crate::model::duration::Duration;
+use crate::model::time::{Precision, Time};
+use crate::schema::table::{Field, Json, Message, Shape, Type};
+
+/// The message's bytes, as stock writes them: ascending field numbers, plain scalars also when zero, keys of maps sorted.
+///
+/// Fails when the value is not of the message's type, which decoding has ruled out for whatever came from a client.
+pub fn encode(value: &Value, message: &'static Message) -> Result<Vec<u8>, Malformed> {
+    let mut out = Backward::with_capacity(1024);
+    content(&mut out, value, message, 0)?;
+    Ok(out.finish())
+}
+
+/// A message without tag and length.
+fn content(out: &mut Backward, value: &Value, message: &'static Message, depth: usize) -> Result<(), Malformed> {
+    if depth > MAX_DEPTH {
+        return Err(Malformed::Depth);
+    }
+    match message.json {
+        Json::Object => match value {
+            Value::Object(map) => fields(out, map, message, depth),
+            Value::Null => fields(out, &Map::new(), message, depth),
+            _ => Err(Malformed::Form),
+        },
+        Json::Time => stamp(out, value, Precision::Seconds),
+        Json::MicroTime => stamp(out, value, Precision::Micros),
+        Json::Duration => {
+            let text = value.as_str().ok_or(Malformed::Form)?;
+            integer(out, 1, Duration::parse(text).map_err(|_| Malformed::Form)?.0);
+            Ok(())
+        }
+        Json::Quantity => {
+            match value {
+                Value::Null => text(out, 1, "0"),
+                Value::String(quantity) => text(out, 1, quantity),
+                Value::Number(number) => text(out, 1, &number.to_string()),
+                _ => return Err(Malformed::Form),
+            }
+            Ok(())
+        }
+        Json::IntOrString => int_or_string(out, value),
+        Json::Raw => {
+            if !value.is_null() {
+                text(out, 1, &value.to_string());
+            }
+            Ok(())
+        }
+        Json::Items => items(out, value),
+        Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => schema_or(out, value, message, depth),
+    }
+}
+
+fn fields(
+    out: &mut Backward,
+    map: &Map<String, Value>,
+    message: &'static Message,
+    depth: usize,
+) -> Result<(), Malformed> {
+    for at in message.ascending.iter().rev() {
+        let field = &message.fields[*at as usize];
+        if let (true, Type::Message(inner)) = (field.inline, field.ty) {
+            let before = out.len();
+            fields(out, map, inner, depth + 1)?;
+            out.close(field.number, before);
+            continue;
+        }
+        let value = map.get(field.name).unwrap_or(&Value::Null);
+        match field.shape {
+            Shape::One => one(out, value, field, depth)?,
+            Shape::List => list(out, value, field, depth)?,
+            Shape::Map => entries(out, value, field, depth)?,
+        }
+    }
+    Ok(())
+}
+
+fn one(out: &mut Backward, value: &Value, field: &Field, depth: usize) -> Result<(), Malformed> {
+    let unset = value.is_null();
+    if unset && (field.pointer || matches!(field.ty, Type::Bytes)) {
+        return Ok(());
+    }
+    match field.ty {
+        _ if !unset => item(out, value, field, depth),
+        Type::String => {
+            text(out, field.number, "");
+            Ok(())
+        }
+        Type::Bool | Type::Int32 | Type::Int64 => {
+            integer(out, field.number, 0);
+            Ok(())
+        }
+        Type::Double => {
+            double(out, field.number, 0.0);
+            Ok(())
+        }
+        Type::Message(_) | Type::Bytes => item(out, value, field, depth),
+    }
+}
+
+/// One value with its tag.
+fn item(out: &mut Backward, value: &Value, field: &Field, depth: usize) -> Result<(), Malformed> {
+    tagged(out, value, field.ty, field.number, depth)
+}
+
+fn tagged(out: &mut Backward, value: &Value, ty: Type, number: u32, depth: usize) -> Result<(), Malformed> {
+    match ty {
+        Type::String => text(out, number, value.as_str().ok_or(Malformed::Form)?),
+        Type::Bool => integer(out, number, i64::from(value.as_bool().ok_or(Malformed::Form)?)),
+        Type::Int32 | Type::Int64 => integer(out, number, value.as_i64().ok_or(Malformed::Form)?),
+        Type::Double => double(out, number, value.as_f64().ok_or(Malformed::Form)?),
+        Type::Bytes => {
+            let bytes = STANDARD.decode(value.as_str().ok_or(Malformed::Form)?).map_err(|_| Malformed::Form)?;
+            out.bytes(&bytes);
+            out.varint(bytes.len() as u64);
+            out.tag(number, LENGTH_DELIMITED);
+        }
+        Type::Message(message) => {
+            let before = out.len();
+            content(out, value, message, depth + 1)?;
+            out.close(number, before);
+        }
+    }
+    Ok(())
+}
+
+fn list(out: &mut Backward, value: &Value, field: &Field, depth: usize) -> Result<(), Malformed> {
+    let items = match value {
+        Value::Null => return Ok(()),
+        Value::Array(items) => items,
+        _ => return Err(Malformed::Form),
+    };
+    for value in items.iter().rev() {
+        item(out, value, field, depth)?;
+    }
+    Ok(())
+}
+
+fn entries(out: &mut Backward, value: &Value, field: &Field, depth: usize) -> Result<(), Malformed> {
+    let map = match value {
+        Value::Null => return Ok(()),
+        Value::Object(map) => map,
+        _ => return Err(Malformed::Form),
+    };
+    for (key, value) in map.iter().rev() {
+        let before = out.len();
+        tagged(out, value, field.ty, 2, depth)?;
+        text(out, 1, key);
+        out.close(field.number, before);
+    }
+    Ok(())
+}
+
+fn text(out: &mut Backward, number: u32, text: &str) {
+    out.bytes(text.as_bytes());
+    out.varint(text.len() as u64);
+    out.tag(number, LENGTH_DELIMITED);
+}
+
+fn integer(out: &mut Backward, number: u32, value: i64) {
+    out.varint(value as u64);
+    out.tag(number, VARINT);
+}
+
+fn double(out: &mut Backward, number: u32, value: f64) {
+    out.bytes(&value.to_le_bytes());
+    out.tag(number, FIXED64);
+}
+
+/// Time keeps whole seconds (its nanoseconds are written as 0), MicroTime microseconds. The zero time is empty.
+fn stamp(out: &mut Backward, value: &Value, precision: Precision) -> Result<(), Malformed> {
+    let Some(text) = value.as_str() else {
+        return if value.is_null() { Ok(()) } else { Err(Malformed::Form) };
+    };
+    let time = Time::parse_as(text, precision).map_err(|_| Malformed::Form)?;
+    if time.is_zero() {
+        return Ok(());
+    }
+    integer(out, 2, if precision == Precision::Micros { i64::from(time.nanos / 1000 * 1000) } else { 0 });
+    integer(out, 1, time.seconds);
+    Ok(())
+}
+
+fn int_or_string(out: &mut Backward, value: &Value) -> Result<(), Malformed> {
+    let (kind, number, string) = match value {
+        Value::Null => (0, 0, ""),
+        Value::Number(number) => (0, number.as_i64().ok_or(Malformed::Form)?, ""),
+        Value::String(string) => (1, 0, string.as_str()),
+        _ => return Err(Malformed::Form),
+    };
+    text(out, 3, string);
+    integer(out, 2, number);
+    integer(out, 1, kind);
+    Ok(())
+}
+
+fn items(out: &mut Backward, value: &Value) -> Result<(), Malformed> {
+    for item in value.as_array().map(Vec::as_slice).unwrap_or_default().iter().rev() {
+        text(out, 1, item.as_str().ok_or(Malformed::Form)?);
+    }
+    Ok(())
+}
+
+/// A schema, or in its place a boolean, a list of schemas or a list of strings.
+fn schema_or(out: &mut Backward, value: &Value, message: &'static Message, depth: usize) -> Result<(), Malformed> {
+    let schema = message.fields.iter().find(|f| f.name == "schema").ok_or(Malformed::Form)?;
+    match value {
+        Value::Bool(allows) => integer(out, 1, i64::from(*allows)),
+        Value::Object(_) => {
+            item(out, value, schema, depth)?;
+            if message.json == Json::SchemaOrBool {
+                integer(out, 1, 1);
+            }
+        }
+        Value::Array(_) => list(out, value, &message.fields[1], depth)?,
+        _ => return Err(Malformed::Form),
+    }
+    Ok(())
+}
