@@ -4,6 +4,7 @@
 
 pub mod base;
 pub mod model;
+pub mod pki;
 pub mod schema;
 pub mod codec;
 pub mod store;
