@@ -2,6 +2,7 @@
 //!
 //! Modules in layer order; each imports only from those above it (`tests/tidy.rs` sees to it).
 
+pub mod auth;
 pub mod base;
 pub mod model;
 pub mod pki;

@@ -1,0 +1,16 @@
+//! Proof by bearer token: service accounts', those of a file, and those that bootstrap a node.
+//!
+//! It owns the forms of the tokens and what makes one valid. It never reads the objects that a token is bound to: small
+//! traits stand for whoever knows them.
+//!
+//! In reading order: `jws` (signed tokens), `claims` (what one says), `issue` and `verify` (service accounts'),
+//! `remembered` (those verified already), `discovery` (the keys, for others), `file`, `bootstrap`.
+
+pub mod bootstrap;
+pub mod claims;
+pub mod discovery;
+pub mod file;
+pub mod issue;
+mod jws;
+mod remembered;
+pub mod verify;
