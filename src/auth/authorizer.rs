@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use compact_str::CompactString;
+use serde_json::{Value, json};
 
 use super::identity::{MASTERS, User};
-use super::rbac::{Grant, Rule};
+use super::rbac::{Grant, Rbac, Rule};
 use crate::model::field::aggregate;
 use crate::model::gotext;
 use crate::model::names::GroupResource;
@@ -92,6 +93,29 @@ pub struct Rules {
     pub error: String,
 }
 
+impl Rules {
+    /// The `status` of a SelfSubjectRulesReview.
+    pub fn to_value(&self) -> Value {
+        let part = |fields: &[&str], applies: fn(&Rule) -> bool| -> Value {
+            let narrowed = |rule: &Rule| {
+                let mut value = rule.to_value();
+                if let Some(map) = value.as_object_mut() {
+                    map.retain(|field, _| fields.contains(&field.as_str()));
+                }
+                value
+            };
+            self.rules.iter().filter(|rule| applies(rule)).map(narrowed).collect()
+        };
+        let resources = part(&["verbs", "apiGroups", "resources", "resourceNames"], |rule| !rule.resources.is_empty());
+        let paths = part(&["verbs", "nonResourceURLs"], |rule| !rule.non_resource_urls.is_empty());
+        let mut status = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": self.incomplete});
+        if !self.error.is_empty() {
+            status["evaluationError"] = self.error.as_str().into();
+        }
+        status
+    }
+}
+
 /// One that answers.
 pub trait Authorizer: Send + Sync {
     fn authorize(&self, attributes: &Attributes<'_>) -> Verdict;
@@ -109,6 +133,19 @@ pub struct Chain {
 impl Chain {
     pub fn new(links: Vec<Arc<dyn Authorizer>>) -> Self {
         Self { links: links.into() }
+    }
+
+    /// The chain that a flag's modes describe. `node` judges nodes; without it the mode `Node` is refused.
+    pub fn of_modes(modes: &[Mode], rbac: &Arc<Rbac>, node: Option<Arc<dyn Authorizer>>) -> Result<Self, String> {
+        let link = |mode: &Mode| -> Result<Arc<dyn Authorizer>, String> {
+            Ok(match mode {
+                Mode::AlwaysAllow => Arc::new(AlwaysAllow),
+                Mode::AlwaysDeny => Arc::new(AlwaysDeny),
+                Mode::Rbac => rbac.clone(),
+                Mode::Node => node.clone().ok_or("authorization-mode \"Node\" is not available here")?,
+            })
+        };
+        Ok(Self::new(modes.iter().map(link).collect::<Result<_, _>>()?))
     }
 
     /// Members of `system:masters` may do everything; for others the first with an opinion decides.
@@ -288,7 +325,6 @@ impl Authorizer for AlwaysDeny {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn jane() -> User {
         User::new("jane", &[])
@@ -355,7 +391,28 @@ mod tests {
         assert_eq!(ask(vec![silent(), Arc::new(AlwaysAllow)], &user), (Decision::Allow, String::new()));
         assert_eq!(ask(vec![says(deny)], &User::new("root", &["system:masters"])), (Decision::Allow, String::new()));
         let rules = Chain::new(vec![silent(), silent(), Arc::new(AlwaysAllow)]).rules(&user, "n");
-        assert_eq!((rules.rules.len(), rules.incomplete, rules.error.as_str()), (2, true, "cannot say"));
+        assert_eq!(
+            rules.to_value(),
+            json!({
+                "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+                "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+                "incomplete": true,
+                "evaluationError": "cannot say"
+            })
+        );
+    }
+
+    #[test]
+    fn a_chain_is_made_of_modes() {
+        let (rbac, user) = (Arc::new(Rbac::default()), jane());
+        let ask = |modes: &[Mode], node| {
+            let chain = Chain::of_modes(modes, &rbac, node)?;
+            Ok(chain.authorize(&Attributes::path(&user, "get", "/")).decision)
+        };
+        assert_eq!(ask(&[Mode::Rbac], None), Ok(Decision::NoOpinion));
+        assert_eq!(ask(&[Mode::Node, Mode::Rbac], Some(Arc::new(AlwaysAllow))), Ok(Decision::Allow));
+        let missing: Result<_, String> = Err("authorization-mode \"Node\" is not available here".into());
+        assert_eq!(ask(&[Mode::Node, Mode::Rbac], None), missing);
     }
 
     #[test]

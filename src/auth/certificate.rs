@@ -225,7 +225,7 @@ fn verifier(
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, PkiError> {
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(authorities)?), provider.clone());
-    Ok(builder.build().map_err(malformed)?)
+    builder.build().map_err(malformed)
 }
 
 fn roots<'a>(authorities: impl IntoIterator<Item = &'a Certificate>) -> Result<RootCertStore, PkiError> {
