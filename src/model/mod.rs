@@ -3,12 +3,14 @@
 //! Plain values and pure functions; it knows no schema and no store.
 //!
 //! In reading order: `names`, `revision`, `field` (a path and what is wrong there), `status` (the API's error),
-//! `gotext` (how Go prints a value), `quantity`, `selector`, `object` (metadata of an object in JSON).
+//! `gotext` (how Go prints a value), `quantity` on `decimal`, `intstr`, `duration`,
+//! `time`, `object` (metadata of an object in JSON).
 
-pub mod decimal;
+mod decimal;
 pub mod duration;
 pub mod field;
 pub mod gotext;
+pub mod intstr;
 pub mod names;
 pub mod object;
 pub mod quantity;

@@ -493,7 +493,7 @@ mod tests {
             ("abc", QuantityError::Format),
             ("1 Ki", QuantityError::Format),
             ("1.2.3", QuantityError::Format),
-            ("--1", QuantityError::Format),
+            ("--1", QuantityError::Suffix),
             ("1kk", QuantityError::Suffix),
             ("1i", QuantityError::Suffix),
             ("1e", QuantityError::Suffix),
