@@ -3,8 +3,8 @@
 //! Plain values and pure functions; it knows no schema and no store.
 //!
 //! In reading order: `names`, `revision`, `field` (a path and what is wrong there), `status` (the API's error),
-//! `gotext` (how Go prints a value), `quantity` on `decimal`, `intstr`, `duration`,
-//! `time`, `object` (metadata of an object in JSON).
+//! `gotext` (how Go prints a value), `syntax` (of names and labels), `quantity` on `decimal`, `intstr`, `duration`,
+//! `time`, `selector`, `object` (metadata of an object in JSON).
 
 mod decimal;
 pub mod duration;
@@ -15,5 +15,7 @@ pub mod names;
 pub mod object;
 pub mod quantity;
 pub mod revision;
+pub mod selector;
 pub mod status;
+pub mod syntax;
 pub mod time;
