@@ -57,6 +57,7 @@ pub enum Fault {
     Forbidden,
     TooLong,
     TooMany,
+    TooFew,
     Internal,
     TypeInvalid,
 }
@@ -73,6 +74,7 @@ impl Fault {
             Fault::Forbidden => "FieldValueForbidden",
             Fault::TooLong => "FieldValueTooLong",
             Fault::TooMany => "FieldValueTooMany",
+            Fault::TooFew => "FieldValueTooFew",
             Fault::Internal => "InternalError",
             Fault::TypeInvalid => "FieldValueTypeInvalid",
         }
@@ -88,6 +90,7 @@ impl Fault {
             Fault::Forbidden => "Forbidden",
             Fault::TooLong => "Too long",
             Fault::TooMany => "Too many",
+            Fault::TooFew => "Too few",
             Fault::Internal => "Internal error",
         }
     }
@@ -202,6 +205,11 @@ impl FieldError {
     pub fn too_many(field: &Path<'_>, count: usize, most: usize) -> Self {
         let items = if most == 1 { "item" } else { "items" };
         Self::new(Fault::TooMany, field, count, format!("must have at most {most} {items}"))
+    }
+
+    pub fn too_few(field: &Path<'_>, count: usize, least: usize) -> Self {
+        let items = if least == 1 { "item" } else { "items" };
+        Self::new(Fault::TooFew, field, count, format!("must have at least {least} {items}"))
     }
 
     pub fn internal(field: &Path<'_>, detail: impl Into<Cow<'static, str>>) -> Self {

@@ -4,8 +4,9 @@
 //!
 //! In reading order: `names`, `revision`, `field` (a path and what is wrong there), `status` (the API's error),
 //! `gotext` (how Go prints a value), `syntax` (of names and labels), `quantity` on `decimal`, `intstr`, `duration`,
-//! `time`, `selector`, `object` (metadata of an object in JSON).
+//! `time`, `cron`, `url`, `selector`, `object` (metadata of an object in JSON).
 
+pub mod cron;
 mod decimal;
 pub mod duration;
 pub mod field;
@@ -19,3 +20,4 @@ pub mod selector;
 pub mod status;
 pub mod syntax;
 pub mod time;
+pub mod url;
