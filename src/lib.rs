@@ -4,6 +4,7 @@
 
 pub mod base;
 pub mod model;
+pub mod rules;
 pub mod schema;
 pub mod codec;
 pub mod store;
