@@ -4,9 +4,9 @@
 
 pub mod base;
 pub mod model;
-pub mod rules;
 pub mod schema;
 pub mod codec;
+pub mod rules;
 pub mod store;
 pub mod pki;
 pub mod auth;
