@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::field::{FieldError, aggregate};
 use super::gotext;
@@ -17,6 +17,8 @@ pub struct Status {
     pub reason: &'static str,
     pub message: String,
     pub details: Option<Box<Details>>,
+    /// For an expired list: the token with which it goes on, inconsistently.
+    pub continue_token: String,
 }
 
 /// What the error is about.
@@ -43,7 +45,7 @@ pub type Result<T> = std::result::Result<T, Status>;
 
 impl Status {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+        Self { code, reason, message: message.into(), details: None, continue_token: String::new() }
     }
 
     fn about(mut self, resource: &GroupResource, name: &str) -> Self {
@@ -99,6 +101,13 @@ impl Status {
     pub fn conflict(resource: &GroupResource, name: &str, why: impl fmt::Display) -> Self {
         let message = format!("Operation cannot be fulfilled on {resource} {}: {why}", gotext::quote(name));
         Self::new(409, "Conflict", message).about(resource, name)
+    }
+
+    /// 409: no attempt at a generated name found a free one.
+    pub fn generate_name_conflict(taken: &Self) -> Self {
+        let mut status = taken.clone();
+        status.message += ", the server was not able to generate a unique name for the object";
+        status.retry_after(1)
     }
 
     /// 409 with `message` alone: the conflicts of server-side apply, whose causes name managers.
@@ -203,6 +212,18 @@ impl Status {
         status.cause("", why, "")
     }
 
+    /// 500 without a reason: an error that no rule of the API names.
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
+    /// 404 of a path that names nothing served.
+    pub fn no_such_resource() -> Self {
+        let mut status = Self::new(404, "NotFound", "the server could not find the requested resource");
+        status.details = Some(Box::default());
+        status
+    }
+
     pub fn service_unavailable(why: impl Into<String>) -> Self {
         Self::new(503, "ServiceUnavailable", why)
     }
@@ -229,7 +250,9 @@ impl Status {
 
     /// 200: what a delete answers when the object is gone.
     pub fn success(details: Details) -> Self {
-        Self { code: 200, reason: "", message: String::new(), details: Some(Box::new(details)) }
+        let mut status = Self::new(200, "", "");
+        status.details = Some(Box::new(details));
+        status
     }
 
     pub fn is_success(&self) -> bool {
@@ -241,7 +264,9 @@ impl Status {
         let mut out = Map::new();
         out.insert("kind".into(), "Status".into());
         out.insert("apiVersion".into(), "v1".into());
-        out.insert("metadata".into(), json!({}));
+        let mut metadata = Map::new();
+        put(&mut metadata, "continue", &self.continue_token);
+        out.insert("metadata".into(), Value::Object(metadata));
         out.insert("status".into(), if self.is_success() { "Success" } else { "Failure" }.into());
         put(&mut out, "message", &self.message);
         put(&mut out, "reason", self.reason);
@@ -300,6 +325,7 @@ impl std::error::Error for Status {}
 mod tests {
     use super::*;
     use crate::model::field::Path;
+    use serde_json::json;
 
     #[test]
     fn shapes_match_stock() {

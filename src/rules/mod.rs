@@ -1,11 +1,16 @@
 //! The rules that objects must keep: reading an object with its place and schema, and checking what it says.
 //!
-//! Pure functions over JSON values; they read no store and no clock, and change nothing.
+//! Pure functions over JSON values; they read no store and no clock.
 //!
-//! In reading order: `at` (a value and where it stands), `same` (what counts as unchanged), `show` (how
-//! a refused object prints), `checks` (rules that many kinds share).
+//! In reading order: `kind` (what a kind adds to its schema), `all` (the table of kinds), `strategy` (a write's pure steps),
+//! `at` (a value and where it
+//! stands), `same` (what counts as unchanged), `show` (how a refused object prints), `checks` (rules that many kinds
+//! share), then one file or folder a kind.
 
+pub mod all;
 pub mod at;
 pub mod checks;
+pub mod kind;
 pub mod same;
 pub mod show;
+pub mod strategy;

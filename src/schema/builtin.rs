@@ -19,6 +19,8 @@ pub struct Row {
     pub subresources: &'static [RowSubresource],
     /// Field selectors beside `metadata.name` and `metadata.namespace`.
     pub fields: &'static [&'static str],
+    /// How another field selector is refused; empty for the usual text.
+    pub unknown_field: &'static str,
     /// Where it is kept under the store's prefix; empty when it is never stored.
     pub folder: &'static str,
     /// The group, version and kind in which it is kept; empty: its own.
@@ -58,6 +60,7 @@ const fn row(
         categories: &[],
         subresources: &[],
         fields: &[],
+        unknown_field: "",
         folder,
         stored: ("", "", ""),
     }
@@ -145,7 +148,7 @@ pub static ROWS: &[Row] = &[
         ..row("apps", "v1", "daemonsets", "daemonset", "DaemonSet", true, &t::API_APPS_V1_DAEMONSET, "daemonsets") },
     Row { short_names: &["deploy"], categories: &["all"], subresources: &[sub("scale", Verbs::GET.and(Verbs::PATCH).and(Verbs::UPDATE), ("autoscaling", "v1", "Scale")), same("status")],
         ..row("apps", "v1", "deployments", "deployment", "Deployment", true, &t::API_APPS_V1_DEPLOYMENT, "deployments") },
-    Row { short_names: &["rs"], categories: &["all"], subresources: &[sub("scale", Verbs::GET.and(Verbs::PATCH).and(Verbs::UPDATE), ("autoscaling", "v1", "Scale")), same("status")], fields: &["status.replicas"],
+    Row { short_names: &["rs"], categories: &["all"], subresources: &[sub("scale", Verbs::GET.and(Verbs::PATCH).and(Verbs::UPDATE), ("autoscaling", "v1", "Scale")), same("status")],
         ..row("apps", "v1", "replicasets", "replicaset", "ReplicaSet", true, &t::API_APPS_V1_REPLICASET, "replicasets") },
     Row { short_names: &["sts"], categories: &["all"], subresources: &[sub("scale", Verbs::GET.and(Verbs::PATCH).and(Verbs::UPDATE), ("autoscaling", "v1", "Scale")), same("status")],
         ..row("apps", "v1", "statefulsets", "statefulset", "StatefulSet", true, &t::API_APPS_V1_STATEFULSET, "statefulsets") },
@@ -169,7 +172,7 @@ pub static ROWS: &[Row] = &[
         ..row("autoscaling", "v1", "horizontalpodautoscalers", "horizontalpodautoscaler", "HorizontalPodAutoscaler", true, &t::API_AUTOSCALING_V1_HORIZONTALPODAUTOSCALER, "horizontalpodautoscalers") },
     Row { short_names: &["cj"], categories: &["all"], subresources: &[same("status")],
         ..row("batch", "v1", "cronjobs", "cronjob", "CronJob", true, &t::API_BATCH_V1_CRONJOB, "cronjobs") },
-    Row { categories: &["all"], subresources: &[same("status")], fields: &["status.successful"],
+    Row { categories: &["all"], subresources: &[same("status")], fields: &["status.successful"], unknown_field: "field label {quoted} not supported for Job",
         ..row("batch", "v1", "jobs", "job", "Job", true, &t::API_BATCH_V1_JOB, "jobs") },
     Row { short_names: &["csr"], subresources: &[same("approval"), same("status")], fields: &["spec.signerName"],
         ..row("certificates.k8s.io", "v1", "certificatesigningrequests", "certificatesigningrequest", "CertificateSigningRequest", false, &t::API_CERTIFICATES_V1_CERTIFICATESIGNINGREQUEST, "certificatesigningrequests") },
@@ -220,7 +223,7 @@ pub static ROWS: &[Row] = &[
     Row { subresources: &[same("status")],
         ..row("resource.k8s.io", "v1", "resourceclaims", "resourceclaim", "ResourceClaim", true, &t::API_RESOURCE_V1_RESOURCECLAIM, "resourceclaims") },
     row("resource.k8s.io", "v1", "resourceclaimtemplates", "resourceclaimtemplate", "ResourceClaimTemplate", true, &t::API_RESOURCE_V1_RESOURCECLAIMTEMPLATE, "resourceclaimtemplates"),
-    Row { fields: &["spec.nodeName", "spec.driver"],
+    Row { fields: &["spec.nodeName", "spec.driver"], unknown_field: "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {field}",
         ..row("resource.k8s.io", "v1", "resourceslices", "resourceslice", "ResourceSlice", false, &t::API_RESOURCE_V1_RESOURCESLICE, "resourceslices") },
     Row { subresources: &[same("status")],
         ..row("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "flowschema", "FlowSchema", false, &t::API_FLOWCONTROL_V1_FLOWSCHEMA, "flowschemas") },

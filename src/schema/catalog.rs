@@ -106,6 +106,16 @@ fn resource(row: &Row) -> Resource {
         shape: row.shape(),
         storage: row.storage(),
         fields: texts(row.fields),
+        unknown_field: unknown_field(row).into(),
+    }
+}
+
+/// Kinds that name fields of their own refuse others in other words than kinds that do not.
+fn unknown_field(row: &Row) -> &'static str {
+    match (row.unknown_field, row.fields) {
+        ("", []) => "{quoted} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+        ("", _) => "field label not supported: {field}",
+        (own, _) => own,
     }
 }
 

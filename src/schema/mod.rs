@@ -7,6 +7,7 @@
 
 pub mod builtin;
 pub mod catalog;
+pub mod convert;
 pub mod resource;
 pub mod structure;
 pub mod table;

@@ -26,6 +26,8 @@ pub struct Resource {
     pub storage: Option<Storage>,
     /// Field selectors beside `metadata.name` and `metadata.namespace`.
     pub fields: Vec<CompactString>,
+    /// How another field selector is refused; `{field}` and `{quoted}` stand for the field.
+    pub unknown_field: CompactString,
 }
 
 /// A part of a resource with its own path.
@@ -111,6 +113,15 @@ impl Resource {
 
     pub fn subresource(&self, name: &str) -> Option<&Subresource> {
         self.subresources.iter().find(|s| s.name == name)
+    }
+
+    /// Why this field cannot be selected by; `None` when it can.
+    pub fn refuse_field(&self, field: &str) -> Option<String> {
+        if matches!(field, "metadata.name" | "metadata.namespace") || self.fields.iter().any(|f| f == field) {
+            return None;
+        }
+        let quoted = crate::model::gotext::quote(field);
+        Some(self.unknown_field.replace("{field}", field).replace("{quoted}", &quoted))
     }
 
     /// Whether it is kept in another form than it is served.

@@ -1,0 +1,23 @@
+//! Every kind's rules and defaults: the static tables.
+
+use super::kind::{Defaults, NONE, Rules};
+use crate::model::names::GroupVersionKind;
+
+/// By group and kind of storage.
+pub static RULES: &[&Rules] = &[];
+
+/// By group, version and kind as served.
+pub static DEFAULTS: &[Defaults] = &[];
+
+/// The rules of a stored kind; those of a kind without any when it has none.
+pub fn rules(stored: &GroupVersionKind) -> &'static Rules {
+    static OTHER: Rules = NONE;
+    RULES.iter().find(|r| r.group == stored.group && r.kind == stored.kind).copied().unwrap_or(&OTHER)
+}
+
+/// What fills the defaults of a served kind.
+pub fn defaults(served: &GroupVersionKind) -> Option<fn(&mut serde_json::Value)> {
+    let found =
+        DEFAULTS.iter().find(|d| d.group == served.group && d.version == served.version && d.kind == served.kind);
+    found.map(|d| d.fill)
+}

@@ -1,0 +1,128 @@
+//! What a kind adds to its schema: defaults, what a write may not touch, what is wrong with an object, and warnings.
+//!
+//! Each kind says it in a file of its own as a `pub const RULES: Rules = Rules { ..., ..NONE }`; [`super::all`] lists them.
+
+use serde_json::Value;
+
+use super::at::At;
+use crate::model::field::FieldErrors;
+use crate::model::names::GroupVersionKind;
+use crate::model::time::Time;
+
+/// What rules may know of a request.
+#[derive(Clone, Debug)]
+pub struct Cx {
+    /// The kind and version in which the object came.
+    pub served: GroupVersionKind,
+    pub now: Time,
+    /// `--allow-privileged`.
+    pub allow_privileged: bool,
+    /// The user's name, for kinds that record or check it (CertificateSigningRequest).
+    pub user: String,
+}
+
+/// The rules of a kind. Objects are sparse values of the kind's storage version, defaulted.
+pub struct Rules {
+    pub group: &'static str,
+    pub kind: &'static str,
+    /// When `metadata.generation` grows. It starts at 1 unless it is `None`.
+    pub generation: Generation,
+    /// Whether the status belongs to its own subresource: create and update then leave it alone.
+    pub status: Status,
+    /// A PUT of an object that does not exist creates it.
+    pub create_on_update: bool,
+    /// An update without a resourceVersion overwrites.
+    pub unconditional_update: bool,
+    /// DELETE answers with the object instead of a Status.
+    pub returns_deleted: bool,
+    /// What becomes of dependents when the request does not say.
+    pub orphan_by_default: bool,
+    /// After defaulting, before validation: drops what a create may not set, fills what the server sets.
+    pub prepare_create: fn(&Cx, &mut Value),
+    /// The same of an update: (new, old). Generation and status are done by whoever calls.
+    pub prepare_update: fn(&Cx, &mut Value, &Value),
+    /// All that is wrong with a new object, metadata included.
+    pub validate: fn(&Cx, &At, &mut FieldErrors),
+    /// All that is wrong with a changed object: (new, old), in stock's order, metadata included.
+    pub validate_update: fn(&Cx, &At, &At, &mut FieldErrors),
+    /// Warnings of a create (no old object) or an update.
+    pub warn: fn(&Cx, &At, Option<&At>, &mut Vec<String>),
+    /// Fields that a writer of the object itself cannot own.
+    pub reset: Paths,
+    /// The parts that are written through a subresource of their own: `status`, `finalize`, ...
+    pub parts: &'static [Part],
+}
+
+/// Paths of JSON names.
+pub type Paths = &'static [&'static [&'static str]];
+
+/// A part of an object that is written through a subresource.
+pub struct Part {
+    pub name: &'static str,
+    /// The top-level fields that such a write changes; all others stay as they were. Empty: `prepare` sees to it.
+    pub writes: &'static [&'static str],
+    /// After defaulting, before validation: (new, old).
+    pub prepare: fn(&Cx, &mut Value, &Value),
+    /// All that is wrong with the changed object: (new, old), in stock's order, metadata included.
+    pub validate: fn(&Cx, &At, &At, &mut FieldErrors),
+    /// Fields that a writer of this part cannot own.
+    pub reset: Paths,
+}
+
+/// A status with nothing special about it.
+pub const STATUS: Part =
+    Part { name: "status", writes: &["status"], prepare: |_, _, _| {}, validate: |_, _, _, _| {}, reset: &[] };
+
+impl Rules {
+    /// The part of this name.
+    pub fn part(&self, name: &str) -> Option<&'static Part> {
+        self.parts.iter().find(|part| part.name == name)
+    }
+}
+
+/// When `metadata.generation` grows.
+#[derive(Clone, Copy)]
+pub enum Generation {
+    /// The kind has none.
+    None,
+    /// When these fields of the object change (`spec` for most).
+    Fields(&'static [&'static str]),
+    /// As the kind's `prepare_create` and `prepare_update` say.
+    Own,
+}
+
+/// Where the status is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// With the object.
+    Inline,
+    /// Through the subresource alone.
+    Separate,
+}
+
+/// The rules of a kind that has none.
+pub const NONE: Rules = Rules {
+    group: "",
+    kind: "",
+    generation: Generation::None,
+    status: Status::Inline,
+    create_on_update: false,
+    unconditional_update: true,
+    returns_deleted: false,
+    orphan_by_default: false,
+    prepare_create: |_, _| {},
+    prepare_update: |_, _, _| {},
+    validate: |_, _, _| {},
+    validate_update: |_, _, _, _| {},
+    warn: |_, _, _, _| {},
+    reset: &[],
+    parts: &[],
+};
+
+/// Fills what a body left out. By served version, for versions differ in their defaults.
+pub struct Defaults {
+    pub group: &'static str,
+    pub version: &'static str,
+    pub kind: &'static str,
+    pub fill: fn(&mut Value),
+}

@@ -1,0 +1,142 @@
+//! A write's pure steps, whatever the kind: prepare, then say all that is wrong, in stock's order.
+
+use serde_json::{Map, Value};
+
+use super::at::At;
+use super::checks::meta::{MetaRules, object_meta, object_meta_update};
+use super::checks::names::NameRule;
+use super::kind::{self, Cx, Generation, Part, Rules};
+use crate::model::field::FieldErrors;
+use crate::model::object;
+use crate::schema::table::Message;
+
+/// All that is wrong with a prepared new object. What the URL needs of its name is asked only when the kind is content.
+pub fn validate_create(
+    cx: &Cx,
+    rules: &Rules,
+    object: &Value,
+    message: Option<&'static Message>,
+    namespaced: bool,
+) -> FieldErrors {
+    let (at, mut errors) = (At::new(object, message), FieldErrors::new());
+    (rules.validate)(cx, &at, &mut errors);
+    if errors.is_empty() {
+        object_meta(&at.at("metadata"), any_name(namespaced), &mut errors);
+    }
+    errors
+}
+
+/// All that is wrong with a prepared change of the object, or of a part of it.
+pub fn validate_update(
+    cx: &Cx,
+    rules: &Rules,
+    part: Option<&Part>,
+    (new, old): (&Value, &Value),
+    message: Option<&'static Message>,
+    namespaced: bool,
+) -> FieldErrors {
+    let (new, old, mut errors) = (At::new(new, message), At::new(old, message), FieldErrors::new());
+    object_meta(&new.at("metadata"), any_name(namespaced), &mut errors);
+    object_meta_update(&new.at("metadata"), &old.at("metadata"), false, &mut errors);
+    match part {
+        Some(part) => (part.validate)(cx, &new, &old, &mut errors),
+        None => (rules.validate_update)(cx, &new, &old, &mut errors),
+    }
+    errors
+}
+
+fn any_name(namespaced: bool) -> MetaRules {
+    MetaRules { namespaced, name: NameRule::PathSegment, kube_finalizers: false }
+}
+
+/// Prepares a new object: status, generation, the kind's own preparation.
+pub fn prepare_create(cx: &Cx, rules: &Rules, object: &mut Value) {
+    if rules.status == kind::Status::Separate
+        && let Some(fields) = object.as_object_mut()
+    {
+        fields.remove("status");
+    }
+    object::set_meta(object, "generation", Value::Null);
+    if matches!(rules.generation, Generation::Fields(_)) {
+        object::set_meta(object, "generation", 1.into());
+    }
+    (rules.prepare_create)(cx, object);
+}
+
+/// Prepares a change of the object itself.
+pub fn prepare_update(cx: &Cx, rules: &Rules, new: &mut Value, old: &Value) {
+    keep_system_fields(new, old);
+    if rules.status == kind::Status::Separate {
+        keep(new, old, "status");
+    }
+    (rules.prepare_update)(cx, new, old);
+    if let Generation::Fields(fields) = rules.generation {
+        let grown = i64::from(fields.iter().any(|field| new.get(field) != old.get(field)));
+        if grown > 0 {
+            object::set_meta(new, "generation", (object::generation(old) + grown).into());
+        }
+    }
+}
+
+/// Prepares a change of a part: only what the part writes comes from the request.
+pub fn prepare_part(cx: &Cx, part: &Part, new: &mut Value, old: &Value) {
+    keep_system_fields(new, old);
+    if !part.writes.is_empty() {
+        let fields = old.as_object().into_iter().chain(new.as_object()).flat_map(Map::keys);
+        let kept: Vec<String> =
+            fields.filter(|name| *name != "metadata" && !part.writes.contains(&name.as_str())).cloned().collect();
+        for name in kept {
+            keep(new, old, &name);
+        }
+    }
+    (part.prepare)(cx, new, old);
+}
+
+/// Sets a field of the object to what it was.
+pub fn keep(new: &mut Value, old: &Value, field: &str) {
+    let Some(fields) = new.as_object_mut() else { return };
+    match old.get(field) {
+        Some(value) => {
+            fields.insert(field.to_owned(), value.clone());
+        }
+        None => {
+            fields.remove(field);
+        }
+    }
+}
+
+/// What no update changes: generation (the strategy may then raise it), creation, and a deletion once begun.
+fn keep_system_fields(new: &mut Value, old: &Value) {
+    let before = |field: &str| object::metadata(old).and_then(|m| m.get(field)).cloned().unwrap_or(Value::Null);
+    object::set_meta(new, "generation", before("generation"));
+    object::set_meta(new, "selfLink", Value::Null);
+    object::set_meta(new, "creationTimestamp", before("creationTimestamp"));
+    if object::uid(new).is_empty() {
+        object::set_meta(new, "uid", before("uid"));
+    }
+    if object::is_deleting(old) {
+        object::set_meta(new, "deletionTimestamp", before("deletionTimestamp"));
+    }
+    let has_grace = object::metadata(new).is_some_and(|m| m.contains_key("deletionGracePeriodSeconds"));
+    if !has_grace {
+        object::set_meta(new, "deletionGracePeriodSeconds", before("deletionGracePeriodSeconds"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_update_keeps_what_it_cannot_change() {
+        let old = json!({"metadata": {"uid": "u", "generation": 3, "creationTimestamp": "2026-01-01T00:00:00Z",
+            "deletionTimestamp": "2026-01-02T00:00:00Z", "deletionGracePeriodSeconds": 0}});
+        let mut new =
+            json!({"metadata": {"generation": 9, "creationTimestamp": "2020-01-01T00:00:00Z", "labels": {"a": "b"}}});
+        keep_system_fields(&mut new, &old);
+        let mut expected = old.clone();
+        expected["metadata"]["labels"] = json!({"a": "b"});
+        assert_eq!(new, expected);
+    }
+}
