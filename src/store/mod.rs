@@ -8,6 +8,7 @@
 //! `embedded` (SQLite on disk, the default); `etcd` (over gRPC), `snapshot` (a store's state in a file).
 
 pub mod contract;
+pub mod embedded;
 mod expiry;
 mod history;
 pub mod memory;
