@@ -1,5 +1,5 @@
 //! Compiles `proto/` into the static tables that `src/schema/table.rs` describes, and the API's
-//! descriptions into one compressed blob. Runs no program: protox is the compiler.
+//! descriptions into one compressed blob; and `proto/etcd` into etcd's client. Runs no program: protox is the compiler.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,14 @@ fn main() {
     let pool = compile(Path::new("proto"));
     let text = Tables::new(&pool).write();
     std::fs::write(out.join("messages.rs"), text).expect("OUT_DIR is writable");
+    etcd(Path::new("proto/etcd"));
+}
+
+/// Messages and client of etcd, as `etcdserverpb.rs`. They are no part of the Kubernetes API and its tables.
+fn etcd(root: &Path) {
+    let files = protox::compile(["rpc.proto"], [root]).unwrap_or_else(|error| panic!("proto/etcd: {error:?}"));
+    let client = tonic_prost_build::configure().build_server(false).build_transport(false);
+    client.bytes(".etcdserverpb.PutRequest.value").compile_fds(files).expect("OUT_DIR is writable");
 }
 
 fn compile(root: &Path) -> DescriptorPool {

@@ -9,6 +9,8 @@
 
 pub mod contract;
 pub mod embedded;
+pub mod etcd;
 mod expiry;
 mod history;
+mod keys;
 pub mod memory;
