@@ -14,3 +14,4 @@ mod expiry;
 mod history;
 mod keys;
 pub mod memory;
+pub mod snapshot;
