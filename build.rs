@@ -94,12 +94,13 @@ impl<'a> Tables<'a> {
             self.by_name(message).iter().map(|(name, path)| format!("({name:?}, &{path:?})")).collect();
         write!(
             text,
-            "pub static {}: Message = Message {{ name: {:?}, json: Json::{}, object: {}, kinds: {}, atomic: {}, unions: {},\n  \
+            "pub static {}: Message = Message {{ name: {:?}, json: Json::{}, object: {}, any: {}, kinds: {}, atomic: {}, unions: {},\n  \
              index: &{index:?}, ascending: &{by_number:?}, by_name: &[{}], fields: &[\n",
             ident(message.full_name()),
             message.full_name(),
             self.json(&options),
             flag(&self.option(&options, "object")),
+            flag(&self.option(&options, "any")),
             self.kinds(&options),
             self.option(&options, "struct_type").and_then(|v| v.as_str().map(|s| s == "atomic")).unwrap_or(false),
             self.unions(&options),
@@ -148,7 +149,7 @@ impl<'a> Tables<'a> {
         writeln!(
             text,
             "    Field {{ name: {:?}, number: {}, shape: Shape::{shape}, ty: {}, pointer: {pointer}, always: {}, omit_zero: {}, \
-             inline: {}, item_pointer: {}, doc: &FieldDoc {{ required: {}, default: {:?}, choices: &{:?}, format: {:?} }}, \
+             inline: {}, item_pointer: {}, doc: &FieldDoc {{ required: {}, default: {:?}, choices: &{:?}, format: {:?}, granular: {} }}, \
              list: {}, map_atomic: {}, patch: {}, go: {:?}, key_go: {:?}, container_go: {:?} }},",
             field.json_name(),
             field.number(),
@@ -161,6 +162,7 @@ impl<'a> Tables<'a> {
             self.text(&options, "default"),
             self.texts(&options, "enum"),
             self.text(&options, "format"),
+            self.text(&options, "map_type") == "granular",
             self.list(&options),
             self.text(&options, "map_type") == "atomic",
             self.patch(&options),

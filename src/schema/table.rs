@@ -12,6 +12,8 @@ pub struct Message {
     pub json: Json,
     /// JSON shows `apiVersion` and `kind`, which protobuf keeps in the envelope.
     pub object: bool,
+    /// OpenAPI says nothing of it: any JSON may stand.
+    pub any: bool,
     /// (group, version, kind) under which OpenAPI lists it.
     pub kinds: &'static [(&'static str, &'static str, &'static str)],
     /// Apply replaces it as a whole (`x-kubernetes-map-type: atomic`).
@@ -80,6 +82,8 @@ pub struct FieldDoc {
     pub choices: &'static [&'static str],
     /// Empty where it is the type's own.
     pub format: &'static str,
+    /// It says that apply merges the map field by field, as it does anyway.
+    pub granular: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
