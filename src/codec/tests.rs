@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::generate;
 use super::json::{decode, write};
 use super::protobuf::{decode as from_protobuf, encode, scan};
+use crate::schema::discovery;
 use crate::schema::table::{self, Json, MESSAGES, Message};
 
 fn message(name: &str) -> &'static Message {
@@ -19,6 +20,18 @@ fn json_text(value: &Value, of: &'static Message) -> String {
     let mut out = Vec::new();
     write::message(&mut out, &raw, of).expect("writes");
     String::from_utf8(out).expect("UTF-8")
+}
+
+#[test]
+fn aggregated_discovery_is_the_same_in_protobuf() {
+    let catalog = crate::schema::catalog::Catalog::builtin();
+    let groups = discovery::group::groups(&catalog);
+    for mut document in [discovery::aggregated::core(&groups), discovery::aggregated::named(&groups)] {
+        let text = json_text(&document, message("k8s.io.api.apidiscovery.v2.APIGroupDiscoveryList"));
+        // The envelope has these two.
+        document.as_object_mut().expect("an object").retain(|key, _| key != "kind" && key != "apiVersion");
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), document);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //!
 //! In reading order: `names`, `revision`, `field` (a path and what is wrong there), `status` (the API's error),
 //! `gotext` (how Go prints a value), `syntax` (of names and labels), `quantity` on `decimal`, `intstr`, `duration`,
-//! `time`, `cron`, `url`, `selector`, `object` (metadata of an object in JSON).
+//! `time`, `cron`, `url`, `selector`, `object` (metadata of an object in JSON), `version` (which comes first).
 
 pub mod cron;
 mod decimal;
@@ -21,3 +21,4 @@ pub mod status;
 pub mod syntax;
 pub mod time;
 pub mod url;
+pub mod version;

@@ -25,6 +25,11 @@ pub struct Row {
     pub folder: &'static str,
     /// The group, version and kind in which it is kept; empty: its own.
     pub stored: (&'static str, &'static str, &'static str),
+    /// The version that discovery says it is kept in, where that is no served one; empty: that of `stored`. Stock keeps a
+    /// type that is new in a version as the version before it can read it; the bytes differ in `apiVersion` alone.
+    pub announced: &'static str,
+    /// A delete answers with the object instead of a Status.
+    pub returns_deleted: bool,
 }
 
 /// A subresource; the kind is empty where it is the resource's own.
@@ -32,6 +37,8 @@ pub struct RowSubresource {
     pub name: &'static str,
     pub verbs: Verbs,
     pub kind: (&'static str, &'static str, &'static str),
+    /// What a get may ask for in its query; it then answers with text.
+    pub options: Option<&'static Message>,
 }
 
 const EDITED: Verbs = Verbs::GET.and(Verbs::PATCH).and(Verbs::UPDATE);
@@ -63,16 +70,39 @@ const fn row(
         unknown_field: "",
         folder,
         stored: ("", "", ""),
+        announced: "",
+        returns_deleted: false,
     }
 }
 
 /// A subresource of the resource's own kind that is read and edited.
 const fn same(name: &'static str) -> RowSubresource {
-    RowSubresource { name, verbs: EDITED, kind: ("", "", "") }
+    RowSubresource { name, verbs: EDITED, kind: ("", "", ""), options: None }
 }
 
 const fn sub(name: &'static str, verbs: Verbs, kind: (&'static str, &'static str, &'static str)) -> RowSubresource {
-    RowSubresource { name, verbs, kind }
+    RowSubresource { name, verbs, kind, options: None }
+}
+
+/// A subresource that is read as text.
+const fn text(
+    name: &'static str,
+    kind: (&'static str, &'static str, &'static str),
+    options: &'static Message,
+) -> RowSubresource {
+    RowSubresource { name, verbs: Verbs::GET, kind, options: Some(options) }
+}
+
+/// The row of a resource.
+pub fn row_of(group: &str, version: &str, resource: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| (row.group, row.version, row.resource) == (group, version, resource))
+}
+
+/// The type of a kind, whether or not a resource has it: the types of a group version stand in one package.
+pub fn kind(group: &str, version: &str, kind: &str) -> Option<&'static Message> {
+    let row = ROWS.iter().find(|row| (row.group, row.version) == (group, version))?;
+    let (package, _) = row.message.name.rsplit_once('.')?;
+    t::message(&format!("{package}.{kind}"))
 }
 
 impl Row {
@@ -91,6 +121,11 @@ impl Row {
             Subresource { name: s.name.into(), verbs: s.verbs, kind: GroupVersionKind::new(group, version, kind) }
         };
         self.subresources.iter().map(each).collect()
+    }
+
+    /// What a get of this subresource may ask for, where that is anything.
+    pub fn read_options(&self, subresource: &str) -> Option<&'static Message> {
+        self.subresources.iter().find(|s| s.name == subresource)?.options
     }
 
     /// Where and as what it is kept; `None` when it is never stored.
@@ -125,21 +160,22 @@ pub static ROWS: &[Row] = &[
         ..row("", "v1", "namespaces", "namespace", "Namespace", false, &t::API_CORE_V1_NAMESPACE, "namespaces") },
     Row { short_names: &["no"], subresources: &[sub("proxy", Verbs::CREATE.and(Verbs::DELETE).and(Verbs::GET).and(Verbs::PATCH).and(Verbs::UPDATE), ("", "", "NodeProxyOptions")), same("status")], fields: &["spec.unschedulable"],
         ..row("", "v1", "nodes", "node", "Node", false, &t::API_CORE_V1_NODE, "minions") },
-    Row { short_names: &["pvc"], subresources: &[same("status")],
+    Row { returns_deleted: true, short_names: &["pvc"], subresources: &[same("status")],
         ..row("", "v1", "persistentvolumeclaims", "persistentvolumeclaim", "PersistentVolumeClaim", true, &t::API_CORE_V1_PERSISTENTVOLUMECLAIM, "persistentvolumeclaims") },
-    Row { short_names: &["pv"], subresources: &[same("status")],
+    Row { returns_deleted: true, short_names: &["pv"], subresources: &[same("status")],
         ..row("", "v1", "persistentvolumes", "persistentvolume", "PersistentVolume", false, &t::API_CORE_V1_PERSISTENTVOLUME, "persistentvolumes") },
-    Row { short_names: &["po"], categories: &["all"], subresources: &[sub("attach", Verbs::CREATE.and(Verbs::GET), ("", "", "PodAttachOptions")), sub("binding", Verbs::CREATE, ("", "", "Binding")), same("ephemeralcontainers"), sub("eviction", Verbs::CREATE, ("policy", "v1", "Eviction")), sub("exec", Verbs::CREATE.and(Verbs::GET), ("", "", "PodExecOptions")), sub("log", Verbs::GET, ("", "", "Pod")), sub("portforward", Verbs::CREATE.and(Verbs::GET), ("", "", "PodPortForwardOptions")), sub("proxy", Verbs::CREATE.and(Verbs::DELETE).and(Verbs::GET).and(Verbs::PATCH).and(Verbs::UPDATE), ("", "", "PodProxyOptions")), same("resize"), same("status")], fields: &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"],
+    Row { returns_deleted: true, short_names: &["po"], categories: &["all"], subresources: &[sub("attach", Verbs::CREATE.and(Verbs::GET), ("", "", "PodAttachOptions")), sub("binding", Verbs::CREATE, ("", "", "Binding")), same("ephemeralcontainers"), sub("eviction", Verbs::CREATE, ("policy", "v1", "Eviction")), sub("exec", Verbs::CREATE.and(Verbs::GET), ("", "", "PodExecOptions")), text("log", ("", "", "Pod"), &t::API_CORE_V1_PODLOGOPTIONS), sub("portforward", Verbs::CREATE.and(Verbs::GET), ("", "", "PodPortForwardOptions")), sub("proxy", Verbs::CREATE.and(Verbs::DELETE).and(Verbs::GET).and(Verbs::PATCH).and(Verbs::UPDATE), ("", "", "PodProxyOptions")), same("resize"), same("status")], fields: &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"],
         ..row("", "v1", "pods", "pod", "Pod", true, &t::API_CORE_V1_POD, "pods") },
-    row("", "v1", "podtemplates", "podtemplate", "PodTemplate", true, &t::API_CORE_V1_PODTEMPLATE, "podtemplates"),
+    Row { returns_deleted: true,
+        ..row("", "v1", "podtemplates", "podtemplate", "PodTemplate", true, &t::API_CORE_V1_PODTEMPLATE, "podtemplates") },
     Row { short_names: &["rc"], categories: &["all"], subresources: &[sub("scale", Verbs::GET.and(Verbs::PATCH).and(Verbs::UPDATE), ("autoscaling", "v1", "Scale")), same("status")], fields: &["status.replicas"],
         ..row("", "v1", "replicationcontrollers", "replicationcontroller", "ReplicationController", true, &t::API_CORE_V1_REPLICATIONCONTROLLER, "controllers") },
-    Row { short_names: &["quota"], subresources: &[same("status")],
+    Row { returns_deleted: true, short_names: &["quota"], subresources: &[same("status")],
         ..row("", "v1", "resourcequotas", "resourcequota", "ResourceQuota", true, &t::API_CORE_V1_RESOURCEQUOTA, "resourcequotas") },
     Row { fields: &["type"], ..row("", "v1", "secrets", "secret", "Secret", true, &t::API_CORE_V1_SECRET, "secrets") },
-    Row { short_names: &["sa"], subresources: &[sub("token", Verbs::CREATE, ("authentication.k8s.io", "v1", "TokenRequest"))],
+    Row { returns_deleted: true, short_names: &["sa"], subresources: &[sub("token", Verbs::CREATE, ("authentication.k8s.io", "v1", "TokenRequest"))],
         ..row("", "v1", "serviceaccounts", "serviceaccount", "ServiceAccount", true, &t::API_CORE_V1_SERVICEACCOUNT, "serviceaccounts") },
-    Row { short_names: &["svc"], categories: &["all"], subresources: &[sub("proxy", Verbs::CREATE.and(Verbs::DELETE).and(Verbs::GET).and(Verbs::PATCH).and(Verbs::UPDATE), ("", "", "ServiceProxyOptions")), same("status")], fields: &["spec.clusterIP", "spec.type"],
+    Row { returns_deleted: true, short_names: &["svc"], categories: &["all"], subresources: &[sub("proxy", Verbs::CREATE.and(Verbs::DELETE).and(Verbs::GET).and(Verbs::PATCH).and(Verbs::UPDATE), ("", "", "ServiceProxyOptions")), same("status")], fields: &["spec.clusterIP", "spec.type"],
         ..row("", "v1", "services", "service", "Service", true, &t::API_CORE_V1_SERVICE, "services/specs") },
     Row { categories: &["api-extensions"], subresources: &[same("status")],
         ..row("apiregistration.k8s.io", "v1", "apiservices", "apiservice", "APIService", false, &t::KUBE_AGGREGATOR_PKG_APIS_APIREGISTRATION_V1_APISERVICE, "apiregistration.k8s.io/apiservices") },
@@ -191,18 +227,20 @@ pub static ROWS: &[Row] = &[
     row("rbac.authorization.k8s.io", "v1", "clusterroles", "clusterrole", "ClusterRole", false, &t::API_RBAC_V1_CLUSTERROLE, "clusterroles"),
     row("rbac.authorization.k8s.io", "v1", "rolebindings", "rolebinding", "RoleBinding", true, &t::API_RBAC_V1_ROLEBINDING, "rolebindings"),
     row("rbac.authorization.k8s.io", "v1", "roles", "role", "Role", true, &t::API_RBAC_V1_ROLE, "roles"),
-    row("storage.k8s.io", "v1", "csidrivers", "csidriver", "CSIDriver", false, &t::API_STORAGE_V1_CSIDRIVER, "csidrivers"),
-    row("storage.k8s.io", "v1", "csinodes", "csinode", "CSINode", false, &t::API_STORAGE_V1_CSINODE, "csinodes"),
+    Row { returns_deleted: true,
+        ..row("storage.k8s.io", "v1", "csidrivers", "csidriver", "CSIDriver", false, &t::API_STORAGE_V1_CSIDRIVER, "csidrivers") },
+    Row { returns_deleted: true,
+        ..row("storage.k8s.io", "v1", "csinodes", "csinode", "CSINode", false, &t::API_STORAGE_V1_CSINODE, "csinodes") },
     row("storage.k8s.io", "v1", "csistoragecapacities", "csistoragecapacity", "CSIStorageCapacity", true, &t::API_STORAGE_V1_CSISTORAGECAPACITY, "csistoragecapacities"),
-    Row { short_names: &["sc"],
+    Row { returns_deleted: true, short_names: &["sc"],
         ..row("storage.k8s.io", "v1", "storageclasses", "storageclass", "StorageClass", false, &t::API_STORAGE_V1_STORAGECLASS, "storageclasses") },
-    Row { subresources: &[same("status")],
+    Row { returns_deleted: true, subresources: &[same("status")],
         ..row("storage.k8s.io", "v1", "volumeattachments", "volumeattachment", "VolumeAttachment", false, &t::API_STORAGE_V1_VOLUMEATTACHMENT, "volumeattachments") },
-    Row { short_names: &["vac"],
+    Row { returns_deleted: true, short_names: &["vac"],
         ..row("storage.k8s.io", "v1", "volumeattributesclasses", "volumeattributesclass", "VolumeAttributesClass", false, &t::API_STORAGE_V1_VOLUMEATTRIBUTESCLASS, "volumeattributesclasses") },
-    Row { categories: &["api-extensions"],
+    Row { categories: &["api-extensions"], announced: "v1beta1",
         ..row("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicies", "mutatingadmissionpolicy", "MutatingAdmissionPolicy", false, &t::API_ADMISSIONREGISTRATION_V1_MUTATINGADMISSIONPOLICY, "mutatingadmissionpolicies") },
-    Row { categories: &["api-extensions"],
+    Row { categories: &["api-extensions"], announced: "v1beta1",
         ..row("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicybindings", "mutatingadmissionpolicybinding", "MutatingAdmissionPolicyBinding", false, &t::API_ADMISSIONREGISTRATION_V1_MUTATINGADMISSIONPOLICYBINDING, "mutatingadmissionpolicybindings") },
     Row { categories: &["api-extensions"],
         ..row("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "mutatingwebhookconfiguration", "MutatingWebhookConfiguration", false, &t::API_ADMISSIONREGISTRATION_V1_MUTATINGWEBHOOKCONFIGURATION, "mutatingwebhookconfigurations") },
@@ -219,11 +257,13 @@ pub static ROWS: &[Row] = &[
     row("coordination.k8s.io", "v1", "leases", "lease", "Lease", true, &t::API_COORDINATION_V1_LEASE, "leases"),
     row("node.k8s.io", "v1", "runtimeclasses", "runtimeclass", "RuntimeClass", false, &t::API_NODE_V1_RUNTIMECLASS, "runtimeclasses"),
     row("discovery.k8s.io", "v1", "endpointslices", "endpointslice", "EndpointSlice", true, &t::API_DISCOVERY_V1_ENDPOINTSLICE, "endpointslices"),
-    row("resource.k8s.io", "v1", "deviceclasses", "deviceclass", "DeviceClass", false, &t::API_RESOURCE_V1_DEVICECLASS, "deviceclasses"),
-    Row { subresources: &[same("status")],
+    Row { returns_deleted: true,
+        ..row("resource.k8s.io", "v1", "deviceclasses", "deviceclass", "DeviceClass", false, &t::API_RESOURCE_V1_DEVICECLASS, "deviceclasses") },
+    Row { returns_deleted: true, subresources: &[same("status")],
         ..row("resource.k8s.io", "v1", "resourceclaims", "resourceclaim", "ResourceClaim", true, &t::API_RESOURCE_V1_RESOURCECLAIM, "resourceclaims") },
-    row("resource.k8s.io", "v1", "resourceclaimtemplates", "resourceclaimtemplate", "ResourceClaimTemplate", true, &t::API_RESOURCE_V1_RESOURCECLAIMTEMPLATE, "resourceclaimtemplates"),
-    Row { fields: &["spec.nodeName", "spec.driver"], unknown_field: "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {field}",
+    Row { returns_deleted: true,
+        ..row("resource.k8s.io", "v1", "resourceclaimtemplates", "resourceclaimtemplate", "ResourceClaimTemplate", true, &t::API_RESOURCE_V1_RESOURCECLAIMTEMPLATE, "resourceclaimtemplates") },
+    Row { returns_deleted: true, fields: &["spec.nodeName", "spec.driver"], unknown_field: "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {field}",
         ..row("resource.k8s.io", "v1", "resourceslices", "resourceslice", "ResourceSlice", false, &t::API_RESOURCE_V1_RESOURCESLICE, "resourceslices") },
     Row { subresources: &[same("status")],
         ..row("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "flowschema", "FlowSchema", false, &t::API_FLOWCONTROL_V1_FLOWSCHEMA, "flowschemas") },

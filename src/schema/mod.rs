@@ -3,11 +3,17 @@
 //! It owns the tables and what is derived from them alone. It never reads the store and never asks who is asking.
 //!
 //! In reading order: `table` (messages and fields), `structure` (the type of a custom resource), `resource` (the
-//! descriptor of a served resource), `builtin` (one row a resource), `catalog` (the live set).
+//! descriptor of a served resource), `builtin` (one row a resource), `catalog` (the live set), `digest` (hashes that
+//! clients see), `discovery` (what is served, told to clients).
 
 pub mod builtin;
 pub mod catalog;
 pub mod convert;
+pub mod digest;
+pub mod discovery;
 pub mod resource;
 pub mod structure;
 pub mod table;
+
+#[cfg(test)]
+mod facts;
