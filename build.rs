@@ -1,8 +1,12 @@
 //! Compiles `proto/` into the static tables that `src/schema/table.rs` describes, and the API's
 //! descriptions into one compressed blob; and `proto/etcd` into etcd's client. Runs no program: protox is the compiler.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+use k8s_openapi::schemars::SchemaGenerator;
 
 use prost_reflect::{
     DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage,
@@ -16,6 +20,7 @@ fn main() {
     let pool = compile(Path::new("proto"));
     let text = Tables::new(&pool).write();
     std::fs::write(out.join("messages.rs"), text).expect("OUT_DIR is writable");
+    std::fs::write(out.join("descriptions.z"), pack(&descriptions())).expect("OUT_DIR is writable");
     etcd(Path::new("proto/etcd"));
 }
 
@@ -293,4 +298,100 @@ fn ty(kind: &Kind) -> String {
 
 fn ident(full_name: &str) -> String {
     full_name.trim_start_matches("k8s.io.").replace('.', "_").to_uppercase()
+}
+
+/// Definition -> ("" -> its description, property -> its description).
+type Descriptions = BTreeMap<String, BTreeMap<String, String>>;
+
+/// What k8s-openapi says of its types.
+fn descriptions() -> Descriptions {
+    let mut generator = SchemaGenerator::default();
+    name_types(&mut generator);
+    let mut all = Descriptions::new();
+    for (definition, schema) in generator.definitions() {
+        let mut own = BTreeMap::new();
+        let mut add = |name: &str, schema: &serde_json::Value| {
+            if let Some(text) = schema.get("description").and_then(|d| d.as_str()) {
+                own.insert(name.to_owned(), text.to_owned());
+            }
+        };
+        add("", schema);
+        for (name, property) in schema.get("properties").and_then(|p| p.as_object()).into_iter().flatten() {
+            add(name, property);
+        }
+        all.insert(definition.clone(), own);
+    }
+    all
+}
+
+/// One record a definition, in the form that `src/schema/openapi/describe.rs` reads.
+fn pack(descriptions: &Descriptions) -> Vec<u8> {
+    let mut text = String::new();
+    for (definition, own) in descriptions {
+        write!(text, "\x1e{definition}").unwrap();
+        for (name, description) in own {
+            assert!(!description.contains(['\x1d', '\x1e', '\x1f']), "{definition}.{name} has a separator");
+            write!(text, "\x1d{name}\x1f{description}").unwrap();
+        }
+    }
+    let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(text.as_bytes()).expect("a Vec takes all");
+    packed.finish().expect("a Vec takes all")
+}
+
+/// Names the types that no other type refers to; the generator finds the rest.
+fn name_types(generator: &mut SchemaGenerator) {
+    use k8s_openapi::api::{
+        admissionregistration::v1 as admissionregistration, apps::v1 as apps, authentication::v1 as authentication,
+        authorization::v1 as authorization, autoscaling, batch::v1 as batch, certificates::v1 as certificates,
+        coordination::v1 as coordination, core::v1 as core, discovery::v1 as discovery, events::v1 as events,
+        flowcontrol::v1 as flowcontrol, networking::v1 as networking, node::v1 as node, policy::v1 as policy,
+        rbac::v1 as rbac, resource::v1 as resource, scheduling::v1 as scheduling, storage::v1 as storage,
+    };
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
+    use k8s_openapi::apimachinery::pkg::{apis::meta::v1 as meta, version};
+    use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1 as apiregistration;
+    macro_rules! name {
+        ($($module:ident :: { $($kind:ident),* $(,)? })*) => { $($( generator.subschema_for::<$module::$kind>(); )*)* };
+    }
+    use autoscaling::{v1 as autoscaling_v1, v2 as autoscaling_v2};
+    name! {
+        admissionregistration::{
+            MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration,
+            ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
+        }
+        apiextensions::{ CustomResourceDefinition }
+        apiregistration::{ APIService }
+        apps::{ ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet }
+        authentication::{ SelfSubjectReview, TokenRequest, TokenReview }
+        authorization::{
+            LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
+        }
+        autoscaling_v1::{ HorizontalPodAutoscaler, Scale }
+        autoscaling_v2::{ HorizontalPodAutoscaler }
+        batch::{ CronJob, Job }
+        certificates::{ CertificateSigningRequest }
+        coordination::{ Lease }
+        core::{
+            Binding, ComponentStatus, ConfigMap, Endpoints, Event, LimitRange, Namespace, Node, PersistentVolume,
+            PersistentVolumeClaim, Pod, PodTemplate, ReplicationController, ResourceQuota, Secret, Service,
+            ServiceAccount,
+        }
+        discovery::{ EndpointSlice }
+        events::{ Event }
+        flowcontrol::{ FlowSchema, PriorityLevelConfiguration }
+        meta::{
+            APIGroup, APIGroupList, APIResourceList, APIVersions, DeleteOptions, ListMeta, Patch, Status,
+        }
+        networking::{ Ingress, IngressClass, IPAddress, NetworkPolicy, ServiceCIDR }
+        node::{ RuntimeClass }
+        policy::{ Eviction, PodDisruptionBudget }
+        rbac::{ ClusterRole, ClusterRoleBinding, Role, RoleBinding }
+        resource::{ DeviceClass, ResourceClaim, ResourceClaimTemplate, ResourceSlice }
+        scheduling::{ PriorityClass }
+        storage::{
+            CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass,
+        }
+        version::{ Info }
+    }
 }

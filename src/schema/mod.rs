@@ -4,13 +4,14 @@
 //!
 //! In reading order: `table` (messages and fields), `structure` (the type of a custom resource), `resource` (the
 //! descriptor of a served resource), `builtin` (one row a resource), `catalog` (the live set), `digest` (hashes that
-//! clients see), `discovery` (what is served, told to clients).
+//! clients see), `discovery` and `openapi` (the documents that describe all of it).
 
 pub mod builtin;
 pub mod catalog;
 pub mod convert;
 pub mod digest;
 pub mod discovery;
+pub mod openapi;
 pub mod resource;
 pub mod structure;
 pub mod table;
