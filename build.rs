@@ -303,7 +303,7 @@ fn ident(full_name: &str) -> String {
 /// Definition -> ("" -> its description, property -> its description).
 type Descriptions = BTreeMap<String, BTreeMap<String, String>>;
 
-/// What k8s-openapi says of its types.
+/// What k8s-openapi says of its types, and `proto/descriptions.txt` of others.
 fn descriptions() -> Descriptions {
     let mut generator = SchemaGenerator::default();
     name_types(&mut generator);
@@ -320,6 +320,15 @@ fn descriptions() -> Descriptions {
             add(name, property);
         }
         all.insert(definition.clone(), own);
+    }
+    for line in include_str!("proto/descriptions.txt").lines().filter(|line| !line.starts_with('#')) {
+        let parts: Vec<_> = line.splitn(3, '\t').collect();
+        let [definition, field, text] = parts[..] else { panic!("three parts: {line}") };
+        let text = match text.strip_prefix("= ").and_then(|other| other.split_once(' ')) {
+            Some((definition, field)) => all[definition][field].clone(),
+            None => text.replace("\\n", "\n"),
+        };
+        all.entry(definition.to_owned()).or_default().insert(field.to_owned(), text);
     }
     all
 }
