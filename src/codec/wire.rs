@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field: its number and value; `None` at the end.
-    #[inline]
+    #[inline(always)]
     pub fn field(&mut self) -> Result<Option<(u32, Wire<'a>)>, Malformed> {
         if self.at >= self.bytes.len() {
             return Ok(None);
@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
         Ok(Some((number, value)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, Malformed> {
         let first = *self.bytes.get(self.at).ok_or(Malformed::Truncated)?;
         self.at += 1;

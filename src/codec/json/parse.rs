@@ -1,6 +1,8 @@
 //! A JSON parser with a bounded depth that reads as Go's does: invalid UTF-8 becomes U+FFFD, integers stay integers,
 //! the last of repeated keys wins. What is wrong with a text, [`super::syntax`] says.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Number, Value};
 
 use super::MAX_DEPTH;
@@ -119,10 +121,23 @@ impl<'a> Parser<'a> {
         if self.depth > MAX_DEPTH { Err(Unreadable) } else { Ok(()) }
     }
 
+    /// How far it has read.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// Reads an object: `member` is called at each value with its key and must read it.
     pub fn object<E: From<Unreadable>>(
         &mut self,
         mut member: impl FnMut(&mut Self, String) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        self.members(|parser, key| member(parser, key.into_owned()))
+    }
+
+    /// As [`Self::object`], with keys that are borrowed where they can be.
+    pub fn members<E: From<Unreadable>>(
+        &mut self,
+        mut member: impl FnMut(&mut Self, Cow<'a, str>) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         self.enter()?;
         self.expect(b'{')?;
@@ -132,7 +147,7 @@ impl<'a> Parser<'a> {
         } else {
             loop {
                 self.space();
-                let key = self.string()?;
+                let key = self.text()?;
                 self.space();
                 self.expect(b':')?;
                 member(self, key)?;
@@ -203,12 +218,20 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Reads a value and gives its own text.
+    pub fn raw(&mut self) -> Result<&'a [u8]> {
+        self.space();
+        let start = self.at;
+        self.skip()?;
+        Ok(&self.text[start..self.at])
+    }
+
     /// Reads a value and forgets it.
     pub fn skip(&mut self) -> Result<()> {
         match self.token()? {
-            Token::Object => self.object(|parser, _| parser.skip()),
+            Token::Object => self.members(|parser, _| parser.skip()),
             Token::Array => self.array(|parser, _| parser.skip()),
-            Token::String => self.string().map(|_| ()),
+            Token::String => self.skip_string(),
             Token::Number => self.number().map(|_| ()),
             token => self.literal(token),
         }
@@ -249,21 +272,39 @@ impl<'a> Parser<'a> {
 
     /// A string, unescaped.
     pub fn string(&mut self) -> Result<String> {
+        self.text().map(Cow::into_owned)
+    }
+
+    /// A string, unescaped; borrowed where it needs no change.
+    pub fn text(&mut self) -> Result<Cow<'a, str>> {
         self.expect(b'"')?;
         let start = self.at;
         while let Some(byte) = self.byte() {
             match byte {
                 b'"' => {
-                    let plain = String::from_utf8_lossy(&self.text[start..self.at]).into_owned();
+                    let plain = String::from_utf8_lossy(&self.text[start..self.at]);
                     self.at += 1;
                     return Ok(plain);
                 }
-                b'\\' => return self.escaped(start),
+                b'\\' => return self.escaped(start).map(Cow::Owned),
                 0..=0x1f => return Err(Unreadable),
                 _ => self.at += 1,
             }
         }
         Err(Unreadable)
+    }
+
+    fn skip_string(&mut self) -> Result<()> {
+        self.expect(b'"')?;
+        loop {
+            match self.byte().ok_or(Unreadable)? {
+                b'"' => break self.at += 1,
+                b'\\' => drop(self.escape()?),
+                0..=0x1f => return Err(Unreadable),
+                _ => self.at += 1,
+            }
+        }
+        Ok(())
     }
 
     /// The rest of a string from its first backslash on.

@@ -2,8 +2,10 @@
 //!
 //! In reading order: `envelope` (what stands around a message on the wire and in the store), `encode` (from a sparse
 //! value), `decode` (to anything serde can make: a sparse value, a `k8s_openapi` struct), `scan` (labels, owners and
-//! fields straight from the bytes, and the splice of a resourceVersion), `openapi` (the API's description).
+//! fields straight from the bytes, and the splice of a resourceVersion), `check` (whether bytes are whole), `openapi` (the
+//! API's description).
 
+pub mod check;
 pub mod decode;
 pub mod encode;
 pub mod envelope;
