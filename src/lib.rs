@@ -8,5 +8,6 @@ pub mod schema;
 pub mod codec;
 pub mod rules;
 pub mod store;
+pub mod cache;
 pub mod pki;
 pub mod auth;

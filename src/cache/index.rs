@@ -1,0 +1,105 @@
+//! The indexes, in one table: where to find objects other than by name.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use super::object::Object;
+use crate::model::names::GroupResource;
+use crate::schema::resource::Shape;
+
+/// One way to find objects.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Index {
+    pub name: &'static str,
+    /// (group, resource) of the one shelf that has it; `None`: all have it.
+    shelf: Option<(&'static str, &'static str)>,
+    source: Source,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    /// Its own UID.
+    Uid,
+    /// The UIDs of its owners.
+    Owners,
+    /// A scalar field, empty when unset.
+    Field(&'static [&'static str]),
+}
+
+pub static UID: Index = Index { name: "uid", shelf: None, source: Source::Uid };
+pub static OWNER: Index = Index { name: "owner", shelf: None, source: Source::Owners };
+pub static POD_NODE: Index =
+    Index { name: "pod-node", shelf: Some(("", "pods")), source: Source::Field(&["spec", "nodeName"]) };
+pub static SLICE_NODE: Index = Index {
+    name: "slice-node",
+    shelf: Some(("resource.k8s.io", "resourceslices")),
+    source: Source::Field(&["spec", "nodeName"]),
+};
+
+/// Every index.
+pub static INDEXES: &[&Index] = &[&UID, &OWNER, &POD_NODE, &SLICE_NODE];
+
+impl Index {
+    /// Those of a shelf.
+    pub fn of_shelf(shelf: &GroupResource) -> impl Iterator<Item = &'static Index> {
+        INDEXES.iter().copied().filter(|index| {
+            index.shelf.is_none_or(|(group, resource)| shelf.group == group && shelf.resource == resource)
+        })
+    }
+
+    /// The index that answers a field selector (`spec.nodeName`) on a shelf.
+    pub fn of_field(shelf: &GroupResource, path: &str) -> Option<&'static Index> {
+        Self::of_shelf(shelf).find(|index| match index.source {
+            Source::Field(names) => path.split('.').eq(names.iter().copied()),
+            Source::Uid | Source::Owners => false,
+        })
+    }
+
+    /// Calls `each` with every value under which the object is found.
+    pub fn values(&self, object: &Object, shape: &Shape, mut each: impl FnMut(&str)) {
+        match self.source {
+            Source::Uid => {
+                let uid = object.uid();
+                if !uid.is_empty() {
+                    each(&uid);
+                }
+            }
+            Source::Owners => object.owners().iter().for_each(|owner| each(&owner.uid)),
+            Source::Field(path) => match object.field(shape, path) {
+                Some(super::object::Scalar::Str(text)) => each(&text),
+                Some(scalar) => each(&scalar.to_string()),
+                None => each(""),
+            },
+        }
+    }
+
+    /// Whether the object is found under this value.
+    pub fn has(&self, object: &Object, shape: &Shape, wanted: &str) -> bool {
+        let mut found = false;
+        self.values(object, shape, |value| found |= value == wanted);
+        found
+    }
+}
+
+/// A value's place in an index. Equal on every run, so that nothing depends on chance.
+pub(super) fn hash(value: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(value.as_bytes());
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shelves_have_their_indexes() {
+        let names = |group, resource| {
+            Index::of_shelf(&GroupResource::new(group, resource)).map(|index| index.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("", "pods"), ["uid", "owner", "pod-node"]);
+        assert_eq!(names("apps", "deployments"), ["uid", "owner"]);
+        let pods = GroupResource::new("", "pods");
+        assert_eq!(Index::of_field(&pods, "spec.nodeName"), Some(&POD_NODE));
+        assert_eq!(Index::of_field(&pods, "spec.nodeNames"), None);
+    }
+}
