@@ -7,6 +7,7 @@ pub mod model;
 pub mod schema;
 pub mod codec;
 pub mod rules;
+pub mod fields;
 pub mod store;
 pub mod cache;
 pub mod pki;

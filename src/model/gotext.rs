@@ -2,7 +2,7 @@
 
 use std::num::IntErrorKind;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// Go's `%q`: quoted, with Go's escapes.
 pub fn quote(text: &str) -> String {
@@ -78,6 +78,62 @@ pub fn quote_bytes(text: &str) -> String {
     out
 }
 
+/// Go's `%v` of decoded JSON: `map[a:1 b:[x <nil>]]`.
+pub fn value(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".into(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => self::number(number),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(self::value).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(map) => {
+            let entries: Vec<_> = map.iter().map(|(key, value)| format!("{key}:{}", self::value(value))).collect();
+            format!("map[{}]", entries.join(" "))
+        }
+    }
+}
+
+/// Go's `%#v` of decoded JSON: `map[string]interface {}{"a":1}`.
+pub fn source(value: &Value) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".into(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => self::number(number),
+        Value::String(text) => quote(text),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(source).collect();
+            format!("[]interface {{}}{{{}}}", items.join(", "))
+        }
+        Value::Object(map) => {
+            let entries: Vec<_> = map.iter().map(|(key, value)| format!("{}:{}", quote(key), source(value))).collect();
+            format!("map[string]interface {{}}{{{}}}", entries.join(", "))
+        }
+    }
+}
+
+/// Go's `%v` of an integer or a double.
+pub fn number(number: &Number) -> String {
+    match number.as_f64() {
+        Some(double) if number.is_f64() => float(double),
+        _ => number.to_string(),
+    }
+}
+
+/// Go's `%v` of a double: `1e+06` from a million on, `1e-05` below a ten-thousandth.
+pub fn float(number: f64) -> String {
+    let scientific = format!("{number:e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else { return number.to_string() };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if number == 0.0 || (-4..6).contains(&exponent) {
+        return number.to_string();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+}
+
 /// Go's `strconv.Atoi`; the error is its text.
 pub fn atoi(text: &str) -> Result<i64, String> {
     text.parse::<i64>().map_err(|error| {
@@ -122,6 +178,17 @@ mod tests {
         ] {
             assert_eq!(atoi(text), Err(error.to_owned()));
         }
+    }
+
+    #[test]
+    fn values_print_as_go_prints_them() {
+        let value = json!({"b": ["x", 1.5, null, true], "a": {"c": 3}});
+        assert_eq!(super::value(&value), "map[a:map[c:3] b:[x 1.5 <nil> true]]");
+        let source = r#"map[string]interface {}{"a":map[string]interface {}{"c":3}, "b":[]interface {}{"x", 1.5, interface {}(nil), true}}"#;
+        assert_eq!(super::source(&value), source);
+        let doubles = [1.0, 1e6, 123456789.0, 1e21, 0.0001, 0.00001, -2.5e-7, 0.0, 12345.5];
+        let texts = ["1", "1e+06", "1.23456789e+08", "1e+21", "0.0001", "1e-05", "-2.5e-07", "0", "12345.5"];
+        assert_eq!(doubles.map(float), texts);
     }
 
     #[test]

@@ -153,6 +153,13 @@ impl Status {
         status
     }
 
+    /// 422 that tells nothing more: a patch that does not fit the object.
+    pub fn unprocessable() -> Self {
+        let mut status = Self::new(422, "Invalid", "the server rejected our request due to an error in our request");
+        status.details = Some(Box::default());
+        status
+    }
+
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
     }

@@ -461,7 +461,7 @@ fn int_or_string(parser: &mut Parser<'_>, token: Token) -> Decode<Value> {
 }
 
 /// What a non-pointer field holds when it is unset.
-fn is_zero(value: &Value, ty: Type) -> bool {
+pub(super) fn is_zero(value: &Value, ty: Type) -> bool {
     match (value, ty) {
         (Value::Null, _) => true,
         (Value::String(text), Type::Message(message)) if message.json == Json::Quantity => text == "0",
@@ -478,7 +478,7 @@ fn is_zero(value: &Value, ty: Type) -> bool {
 }
 
 /// What null becomes within a list or a map.
-fn zero(ty: Type) -> Value {
+pub(super) fn zero(ty: Type) -> Value {
     match ty {
         Type::String | Type::Bytes => "".into(),
         Type::Bool => false.into(),
@@ -495,7 +495,7 @@ fn zero(ty: Type) -> Value {
 }
 
 /// Standard base64 with padding; line breaks are skipped. The error is the byte at which Go gives up.
-fn decode_base64(text: &str) -> Result<Vec<u8>, usize> {
+pub(super) fn decode_base64(text: &str) -> Result<Vec<u8>, usize> {
     const STRICT: GeneralPurpose = GeneralPurpose::new(
         &ALPHABET,
         GeneralPurposeConfig::new()

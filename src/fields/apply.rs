@@ -1,0 +1,276 @@
+//! Server-side apply: a manager says what it wants of an object, gets it merged in, and owns it (KEP-555).
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::check::check;
+use super::compare::{Comparison, Form, compare, equal};
+use super::conflict::Conflicts;
+use super::gather;
+use super::managed::{self, Entry, Fields, Operation};
+use super::merge::merge;
+use super::prune::{self, Typed};
+use super::reconcile::reconcile;
+use super::set::Set;
+use super::typed::Type;
+use super::update::{Context, track, without_stripped};
+use crate::model::gotext;
+use crate::model::names::{GroupVersion, GroupVersionKind};
+use crate::model::object;
+use crate::model::status::Status;
+use crate::schema::resource::Shape;
+
+/// kubectl's record of what it applied before apply was the server's.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Bytes of all keys and values of an object's annotations.
+const MAX_ANNOTATIONS: usize = 256 * 1024;
+
+/// Owns the name of what an object had before anybody applied.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+/// What came of an attempt.
+enum Failure {
+    Conflicts(Conflicts),
+    Other(Status),
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Failure::Other(Status::unknown(why))
+    }
+}
+
+/// The object that comes of applying `patch`, sparse and with its list of managers; not yet defaulted. `live` is the
+/// object before, `None` when there is none. 400, 409 and 500 are told with stock's texts.
+pub fn apply(live: Option<&Value>, patch: &Value, cx: &Context<'_>, force: bool) -> Result<Value, Status> {
+    let list = live.and_then(managed::list).cloned().unwrap_or(Value::Null);
+    let entries = managed::read(list, true)
+        .map_err(|why| Status::unknown(format!("failed to decode managed fields: {why}")))?;
+    let kind = kind_of(patch);
+    if kind != *cx.kind {
+        return Err(Status::bad_request(format!("invalid object type: {}", display(&kind))));
+    }
+    let mut bare = live.cloned().unwrap_or_else(|| Value::Object(Map::new()));
+    managed::take(&mut bare);
+    let attempt = Attempt { live: &bare, full: full(&bare, cx), patch, cx };
+    let kubectl = cx.manager == "kubectl";
+    let outcome = match attempt.run(entries.clone(), force) {
+        Err(Failure::Conflicts(conflicts)) if kubectl => match attempt.last_applied() {
+            None => Err(Failure::Conflicts(conflicts)),
+            Some(allowed) => match conflicts.beyond(&allowed) {
+                rest if rest.is_empty() => attempt.run(entries, true),
+                rest => Err(Failure::Conflicts(rest)),
+            },
+        },
+        outcome => outcome,
+    };
+    let (new, entries) = outcome.map_err(|failure| match failure {
+        Failure::Conflicts(conflicts) => conflicts.status(),
+        Failure::Other(status) => status,
+    })?;
+    let mut new = new.unwrap_or(bare);
+    if kubectl && object::annotation(&new, LAST_APPLIED).is_some_and(|text| !text.is_empty()) {
+        record(&mut new, patch);
+    }
+    managed::put(&mut new, entries);
+    Ok(new)
+}
+
+/// The group, version and kind that an applied object says; nothing when its `apiVersion` cannot be read.
+fn kind_of(object: &Value) -> GroupVersionKind {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or("");
+    match GroupVersion::parse(text("apiVersion")) {
+        Some(version) => version.with_kind(text("kind")),
+        None => GroupVersionKind::default(),
+    }
+}
+
+/// `apps/v1, Kind=Deployment`.
+fn display(kind: &GroupVersionKind) -> String {
+    format!("{}/{}, Kind={}", kind.group, kind.version, kind.kind)
+}
+
+/// `namespace/name; apps/v1, Kind=Deployment`: how errors name an object.
+fn name(object: &Value) -> String {
+    format!("{}/{}; {}", object::namespace(object), object::name(object), display(&kind_of(object)))
+}
+
+/// The object with all that clients see of it, as apply merges into it.
+fn full(sparse: &Value, cx: &Context<'_>) -> Value {
+    prune::full(sparse, cx.shape, &cx.api_version(), &cx.kind.kind)
+}
+
+/// One try to apply.
+struct Attempt<'a, 'c> {
+    /// Sparse, without its managers.
+    live: &'c Value,
+    /// The same in full.
+    full: Value,
+    patch: &'c Value,
+    cx: &'c Context<'a>,
+}
+
+impl Attempt<'_, '_> {
+    /// The new object, sparse, `None` when it is as before; and its managers.
+    fn run(&self, mut entries: Vec<Entry>, force: bool) -> Result<(Option<Value>, Vec<Entry>), Failure> {
+        if entries.is_empty() {
+            let nothing = Value::Object(Map::new());
+            entries = track(&nothing, self.live, entries, BEFORE_FIRST_APPLY, self.cx)
+                .map_err(|why| format!("failed to create manager for existing fields: {why}"))?;
+        }
+        if managed::list(self.patch).is_some_and(Value::is_array) {
+            return Err(Failure::Other(Status::bad_request("metadata.managedFields must be nil")));
+        }
+        let ty = Type::of(self.cx.shape);
+        check(self.patch, ty, false)
+            .map_err(|faults| format!("failed to create typed patch object ({}): {faults}", name(self.patch)))?;
+        if matches!(self.cx.shape, Shape::Custom(_)) {
+            check(&self.full, ty, true)
+                .map_err(|faults| format!("failed to create typed live object ({}): {faults}", name(&self.full)))?;
+        }
+        let (merged, mut entries) = self.merge(entries, force)?;
+        let changed = !equal(&self.full, &merged, ty, Form::Full);
+        let writer = self.cx.writer(self.cx.manager, Operation::Apply);
+        if let Some(at) = entries.iter().position(|entry| entry.is_manager(&writer)) {
+            let set = std::mem::replace(&mut entries[at].fields, Fields::Set(Set::new())).into_set()?;
+            entries[at].fields = Fields::Set(without_stripped(set));
+            if changed {
+                entries[at].time = self.cx.stamp();
+            }
+            if entries[at].fields.is_empty() {
+                entries.remove(at);
+            }
+        }
+        let new = if changed { Some(self.sparse(merged)?) } else { None };
+        Ok((new, entries))
+    }
+
+    /// The merged object in full, and who owns what of it.
+    fn merge(&self, entries: Vec<Entry>, force: bool) -> Result<(Value, Vec<Entry>), Failure> {
+        let ty = Type::of(self.cx.shape);
+        let live = Typed::new(Cow::Borrowed(&self.full), self.cx);
+        let mut entries = reconciled(entries, &live, self.cx)?;
+        let merged = merge(&self.full, self.patch, ty).map_err(|faults| format!("failed to merge config: {faults}"))?;
+        let set = gather::fields(self.patch, ty);
+        let whole = Comparison { added: set, ..Comparison::default() };
+        let mut writer = self.cx.writer(self.cx.manager, Operation::Apply);
+        writer.fields = Fields::Set(self.cx.count(whole, &writer.api_version).added);
+        let last = entries.iter().position(|entry| entry.is_manager(&writer)).map(|at| entries.remove(at));
+        writer.time = last.as_ref().and_then(|last| last.time.clone());
+        entries.push(writer);
+        let merged = Typed::new(Cow::Owned(merged), self.cx);
+        let merged = match last {
+            Some(last) => prune::prune(merged, &entries, last, self.cx)
+                .map_err(|why| format!("failed to prune fields: {why}"))?,
+            None => merged,
+        };
+        let entries = self.hand_over(entries, &live, &merged, force)?;
+        Ok((merged.value.into_owned(), entries))
+    }
+
+    /// The managers after the change; the last entry is the writer's. What others own of it is a conflict.
+    fn hand_over(
+        &self,
+        mut entries: Vec<Entry>,
+        live: &Typed<'_>,
+        merged: &Typed<'_>,
+        force: bool,
+    ) -> Result<Vec<Entry>, Failure> {
+        let Some(writer) = entries.pop() else { return Ok(entries) };
+        let mut versions: Vec<(String, Option<Comparison>)> = Vec::new();
+        let changes = compared(live, merged, &writer.api_version, self.cx)?;
+        versions.push((writer.api_version.clone(), changes));
+        let mut conflicts = Conflicts::default();
+        let mut kept = Vec::with_capacity(entries.len() + 1);
+        entries.sort_by_cached_key(Entry::identity);
+        for mut entry in entries {
+            if !versions.iter().any(|(version, _)| *version == entry.api_version) {
+                let changes = compared(live, merged, &entry.api_version, self.cx)?;
+                versions.push((entry.api_version.clone(), changes));
+            }
+            let version = versions.iter().find(|(version, _)| *version == entry.api_version);
+            let Some((_, Some(changes))) = version else { continue };
+            let set = std::mem::replace(&mut entry.fields, Fields::Set(Set::new())).into_set()?;
+            let taken = set.intersection(&changes.modified.union(&changes.added));
+            conflicts.add(&entry, &taken);
+            let set = set.difference(&taken).difference(&changes.removed);
+            if !set.is_empty() {
+                entry.fields = Fields::Set(set);
+                kept.push(entry);
+            }
+        }
+        if !force && !conflicts.is_empty() {
+            return Err(Failure::Conflicts(conflicts));
+        }
+        if !writer.fields.is_empty() {
+            kept.push(writer);
+        }
+        Ok(kept)
+    }
+
+    fn sparse(&self, merged: Value) -> Result<Value, Failure> {
+        prune::sparse(merged, self.cx.shape, &self.cx.api_version(), &self.cx.kind.kind).map_err(|why| {
+            format!("failed to convert new object ({}) to proper version: {why}", name(self.patch)).into()
+        })
+    }
+
+    /// What kubectl applied last and nobody has changed since: it may take that over from itself.
+    fn last_applied(&self) -> Option<Set> {
+        let text = object::annotation(self.live, LAST_APPLIED).filter(|text| !text.is_empty())?;
+        let last = crate::codec::json::parse::parse(text.as_bytes()).ok()?;
+        if last.get("apiVersion").and_then(Value::as_str) != Some(self.cx.api_version().as_str()) {
+            return None;
+        }
+        let ty = Type::of(self.cx.shape);
+        check(&self.full, ty, false).ok()?;
+        check(&last, ty, false).ok()?;
+        let changes = compare(&last, &self.full, ty, Form::Full).ok()?;
+        let set = gather::fields(&last, ty);
+        Some(set.difference(&changes.modified).difference(&changes.added).difference(&changes.removed))
+    }
+}
+
+/// Each manager's fields as its version's type wants them; managers of versions that are gone are forgotten.
+fn reconciled(entries: Vec<Entry>, live: &Typed<'_>, cx: &Context<'_>) -> Result<Vec<Entry>, Failure> {
+    let mut kept = Vec::with_capacity(entries.len());
+    for mut entry in entries {
+        let Some(live) = live.at(&entry.api_version, cx)? else { continue };
+        let set = entry.fields.into_set()?;
+        entry.fields = Fields::Set(reconcile(&set, Type::of(&live.shape)).unwrap_or(set));
+        kept.push(entry);
+    }
+    Ok(kept)
+}
+
+/// The changes in a version, as they count. `None`: the version is served no more.
+fn compared(
+    old: &Typed<'_>,
+    new: &Typed<'_>,
+    api_version: &str,
+    cx: &Context<'_>,
+) -> Result<Option<Comparison>, Failure> {
+    let at = |object: &Typed<'_>, which: &str| {
+        let versioned = object.at(api_version, cx).map_err(|why| format!("failed to convert {which} object: {why}"))?;
+        Ok::<_, Failure>(versioned.map(|typed| (typed.value.clone().into_owned(), typed.shape.clone().into_owned())))
+    };
+    let (Some((old, shape)), Some((new, _))) = (at(old, "old")?, at(new, "new")?) else { return Ok(None) };
+    let changes = compare(&old, &new, Type::of(&shape), Form::Full)
+        .map_err(|faults| format!("failed to compare objects: {faults}"))?;
+    Ok(Some(cx.count(changes, api_version)))
+}
+
+/// Keeps kubectl's record of what it applied, unless the annotations become too large with it.
+fn record(object: &mut Value, patch: &Value) {
+    let mut applied = patch.clone();
+    if let Some(annotations) = applied.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.remove(LAST_APPLIED);
+    }
+    let text = gotext::json(&applied) + "\n";
+    let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) else { return };
+    annotations.insert(LAST_APPLIED.to_owned(), text.into());
+    let size: usize = annotations.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    if size > MAX_ANNOTATIONS {
+        annotations.remove(LAST_APPLIED);
+    }
+}

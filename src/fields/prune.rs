@@ -1,0 +1,171 @@
+//! What an applier no longer says, and nobody else owns, goes from the object; and objects between versions.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::check::check;
+use super::gather;
+use super::managed::{Entry, Fields};
+use super::remove::remove;
+use super::set::Set;
+use super::typed::Type;
+use super::update::{Context, Converted};
+use crate::codec::json::{convert, dense};
+use crate::schema::resource::Shape;
+
+/// An object in full, in a version.
+#[derive(Clone, Debug)]
+pub struct Typed<'v> {
+    pub value: Cow<'v, Value>,
+    pub shape: Cow<'v, Shape>,
+    pub api_version: String,
+}
+
+impl<'v> Typed<'v> {
+    /// An object in the version that is written.
+    pub fn new(value: Cow<'v, Value>, cx: &Context<'v>) -> Self {
+        Self { value, shape: Cow::Borrowed(cx.shape), api_version: cx.api_version() }
+    }
+
+    fn ty(&self) -> Type<'_> {
+        Type::of(&self.shape)
+    }
+
+    fn fields(&self) -> Set {
+        gather::fields(&self.value, self.ty())
+    }
+
+    /// Its fields, with each that leads to one.
+    fn all_fields(&self) -> Set {
+        self.fields().with_declared_fields(Some(self.ty()))
+    }
+
+    fn without(&self, set: &Set) -> Typed<'v> {
+        Typed { value: Cow::Owned(remove(&self.value, set, self.ty())), ..self.clone() }
+    }
+
+    /// The object in another version. `None`: that is served no more.
+    pub fn at<'t>(&'t self, api_version: &str, cx: &Context<'_>) -> Result<Option<Typed<'t>>, String> {
+        if self.api_version == api_version {
+            let (value, shape) = (Cow::Borrowed(&*self.value), Cow::Borrowed(&*self.shape));
+            return Ok(Some(Typed { value, shape, api_version: self.api_version.clone() }));
+        }
+        let kind = &cx.kind.kind;
+        let bare = sparse(self.value.clone().into_owned(), &self.shape, &self.api_version, kind)?;
+        let Some(Converted { value, shape }) = (cx.convert)(&bare, &self.api_version, api_version)? else {
+            return Ok(None);
+        };
+        let value = full(&value, &shape, api_version, kind);
+        check(&value, Type::of(&shape), false).map_err(|faults| faults.to_string())?;
+        Ok(Some(Typed { value: Cow::Owned(value), shape: Cow::Owned(shape), api_version: api_version.to_owned() }))
+    }
+
+    fn into_owned(self) -> Typed<'static>
+    where
+        Shape: 'static,
+    {
+        Typed {
+            value: Cow::Owned(self.value.into_owned()),
+            shape: Cow::Owned(self.shape.into_owned()),
+            api_version: self.api_version,
+        }
+    }
+}
+
+/// All that clients see of a sparse object.
+pub fn full(sparse: &Value, shape: &Shape, api_version: &str, kind: &str) -> Value {
+    let mut full = match shape {
+        Shape::Builtin(message) => dense::expand(sparse, message),
+        Shape::Custom(_) => sparse.clone(),
+    };
+    if let Value::Object(map) = &mut full {
+        map.insert("apiVersion".to_owned(), api_version.into());
+        map.insert("kind".to_owned(), kind.into());
+    }
+    full
+}
+
+/// The sparse form of a full object.
+pub fn sparse(full: Value, shape: &Shape, api_version: &str, kind: &str) -> Result<Value, String> {
+    let Shape::Builtin(message) = shape else { return Ok(full) };
+    let decoded = convert::convert(full, message).map_err(|why| {
+        let slash = if api_version.contains('/') { "" } else { "/" };
+        format!("unable to convert unstructured object to {slash}{api_version}, Kind={kind}: {why}")
+    })?;
+    Ok(decoded.value)
+}
+
+/// `merged` without what `last` owned, unless somebody owns it now; `entries` has the writer's new entry last.
+pub fn prune<'v>(
+    merged: Typed<'v>,
+    entries: &[Entry],
+    last: Entry,
+    cx: &Context<'v>,
+) -> Result<Typed<'v>, String> {
+    let (version, last) = (last.api_version.clone(), last.fields.into_set()?);
+    if last.is_empty() {
+        return Ok(merged);
+    }
+    let Some(converted) = merged
+        .at(&version, cx)
+        .map_err(|why| format!("failed to convert merged object to last applied version: {why}"))?
+        .map(Typed::into_owned)
+    else {
+        return Ok(merged);
+    };
+    let last = last.with_declared_fields(Some(converted.ty()));
+    let pruned = converted.without(&last);
+    let pruned = with_owned(&converted, pruned, entries, cx).map_err(|why| format!("failed add back owned items: {why}"))?;
+    let pruned =
+        with_dangling(&converted, pruned, &last, cx).map_err(|why| format!("failed add back dangling items: {why}"))?;
+    let back = pruned.at(&cx.api_version(), cx)?.ok_or_else(|| format!("no version {}", cx.api_version()))?;
+    Ok(Typed::new(Cow::Owned(back.value.into_owned()), cx))
+}
+
+/// `pruned` with what anybody owns, in whatever version.
+fn with_owned(
+    merged: &Typed<'static>,
+    mut pruned: Typed<'static>,
+    entries: &[Entry],
+    cx: &Context<'_>,
+) -> Result<Typed<'static>, String> {
+    let mut merged = merged.clone();
+    let mut versions: Vec<&str> = entries.iter().map(|entry| entry.api_version.as_str()).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    // First the version in which was pruned: another may need what was removed to be converted.
+    let first = merged.api_version.clone();
+    versions.sort_by_key(|version| *version != first);
+    for version in versions {
+        let at = |object: &Typed<'_>, which: &str| {
+            let why = |why: String| format!("failed to convert {which} object at version {version}: {why}");
+            Ok::<_, String>(object.at(version, cx).map_err(why)?.map(Typed::into_owned))
+        };
+        let (Some(whole), Some(part)) = (at(&merged, "merged")?, at(&pruned, "pruned")?) else { continue };
+        let ty = whole.ty();
+        let mut kept = part.all_fields();
+        for entry in entries.iter().filter(|entry| entry.api_version == version) {
+            let Fields::Set(set) = &entry.fields else { continue };
+            kept = kept.union(&set.with_declared_fields(Some(ty)));
+        }
+        pruned = whole.without(&whole.all_fields().difference(&kept));
+        merged = whole;
+    }
+    Ok(pruned)
+}
+
+/// `pruned` with what was lost that the applier did not own.
+fn with_dangling(
+    merged: &Typed<'static>,
+    pruned: Typed<'static>,
+    last: &Set,
+    cx: &Context<'_>,
+) -> Result<Typed<'static>, String> {
+    let converted = pruned
+        .at(&merged.api_version, cx)
+        .map_err(|why| format!("failed to convert pruned object to last applied version: {why}"))?;
+    let Some(converted) = converted else { return Ok(merged.clone()) };
+    let gone = merged.all_fields().difference(&converted.all_fields()).intersection(last);
+    Ok(merged.without(&gone))
+}

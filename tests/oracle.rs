@@ -1,0 +1,122 @@
+//! Recorded answers of a stock server, read step by step. They are no part of the repository: tests that want them are
+//! skipped, and say so, where they are not.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// A recorded conversation.
+pub struct Scenario {
+    pub name: String,
+    pub steps: Vec<Step>,
+}
+
+/// A request and the answer to it.
+pub struct Step {
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    pub query: BTreeMap<String, String>,
+    pub content_type: String,
+    pub user_agent: String,
+    /// The request's body, if it is JSON.
+    pub body: Option<Value>,
+    /// The request's body as text.
+    pub text: String,
+    /// 0: the answer was not recorded.
+    pub status: u16,
+    pub answer: Value,
+    pub warnings: Vec<String>,
+    /// The order of lists and words in the answer does not count.
+    pub unordered: bool,
+    /// The answer was recorded in part only.
+    pub partial: bool,
+}
+
+/// What stands for a time that was not the same in every run.
+pub const TIME: &str = "2001-02-03T04:05:06Z";
+
+/// The scenarios of an area, `None` where they are not at hand: in `$MONOKUBE_ORACLE`, or beside the repository.
+pub fn scenarios(area: &str) -> Option<Vec<Scenario>> {
+    let home = std::env::var_os("MONOKUBE_ORACLE").map(PathBuf::from);
+    let beside = |up: &str| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(up).join("shared/oracle");
+    let places = home.into_iter().chain([beside(".."), beside("../..")]);
+    let folder = places.map(|place| place.join("scenarios").join(area)).find(|place| place.is_dir());
+    let Some(folder) = folder else {
+        eprintln!("SKIPPED: no recorded scenarios of area {area}; set MONOKUBE_ORACLE to where they are");
+        return None;
+    };
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let unzipped = Command::new("gzip").arg("-dc").arg(file.path()).output().expect("gzip").stdout;
+        let text = String::from_utf8(unzipped).expect("UTF-8").replace("{ns}", "<ns>");
+        found.extend(text.lines().map(scenario));
+    }
+    Some(found)
+}
+
+fn scenario(line: &str) -> Scenario {
+    let scenario: Value = serde_json::from_str(line).expect("JSON");
+    let mut saved: Vec<(String, String)> = Vec::new();
+    let steps = scenario["steps"].as_array().into_iter().flatten().map(|step| {
+        let mut text = step.to_string();
+        for (name, value) in &saved {
+            text = text.replace(&format!("{{{name}}}"), value);
+        }
+        let step: Value = serde_json::from_str(&text).expect("JSON");
+        for (name, pointer) in step["save"].as_object().into_iter().flatten() {
+            let value = pointer.as_str().and_then(|pointer| step["expect"]["body"].pointer(pointer));
+            saved.push((name.clone(), value.and_then(Value::as_str).unwrap_or("").to_owned()));
+        }
+        read(&step)
+    });
+    let steps = steps.collect();
+    Scenario { name: scenario["name"].as_str().unwrap_or("").to_owned(), steps }
+}
+
+fn read(step: &Value) -> Step {
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let (path, query) = match step["path"].as_str().unwrap_or("").split_once('?') {
+        Some((path, query)) => (path.to_owned(), query.to_owned()),
+        None => (text(&step["path"]), String::new()),
+    };
+    let query = query.split('&').filter_map(|pair| pair.split_once('='));
+    let body = match &step["body"] {
+        Value::Null => serde_json::from_str(step["text"].as_str().unwrap_or("")).ok(),
+        body => Some(body.clone()),
+    };
+    Step {
+        method: text(&step["do"]),
+        path,
+        query: query.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        content_type: text(&step["headers"]["Content-Type"]),
+        user_agent: text(&step["headers"]["User-Agent"]),
+        text: match &step["body"] {
+            Value::Null => text(&step["text"]),
+            body => body.to_string(),
+        },
+        body,
+        status: step["expect"]["status"].as_u64().unwrap_or(0) as u16,
+        answer: symbols(step["expect"]["body"].clone()),
+        warnings: step["expect"]["warnings"].as_array().into_iter().flatten().map(text).collect(),
+        unordered: step["unordered"].as_bool().unwrap_or(false),
+        partial: ["only", "drop"].iter().any(|key| step.get(key).is_some()),
+    }
+}
+
+/// The answer with values of the right type in the places of symbols.
+fn symbols(value: Value) -> Value {
+    match value {
+        Value::String(text) => match text.as_str() {
+            "<time>" => TIME.into(),
+            "<time.micro>" => "2001-02-03T04:05:06.000000Z".into(),
+            text if text.starts_with("<port:") => 30_000.into(),
+            _ => Value::String(text),
+        },
+        Value::Array(items) => items.into_iter().map(symbols).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, symbols(value))).collect(),
+        other => other,
+    }
+}
