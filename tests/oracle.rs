@@ -18,6 +18,7 @@ pub struct Step {
     pub method: String,
     /// Without the query.
     pub path: String,
+    /// Of a repeated key the first value.
     pub query: BTreeMap<String, String>,
     pub content_type: String,
     pub user_agent: String,
@@ -51,10 +52,22 @@ pub fn scenarios(area: &str) -> Option<Vec<Scenario>> {
     let mut found = Vec::new();
     for file in std::fs::read_dir(folder).expect("a folder").flatten() {
         let unzipped = Command::new("gzip").arg("-dc").arg(file.path()).output().expect("gzip").stdout;
-        let text = String::from_utf8(unzipped).expect("UTF-8").replace("{ns}", "<ns>");
+        let text = String::from_utf8(unzipped).expect("UTF-8").replace("{ns}", "orc-ns").replace("<ns>", "orc-ns").replace("<name>", "name");
+        // Symbols as words that JSON does not escape: `<uid:1.1>` is `uid-1.1`.
+        let text = ["uid", "rv", "ip"].iter().fold(text, |text, kind| words(&text, kind));
         found.extend(text.lines().map(scenario));
     }
     Some(found)
+}
+
+fn words(text: &str, kind: &str) -> String {
+    let start = format!("<{kind}:");
+    let mut parts = text.split(&start);
+    let mut out = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        out.push_str(&format!("{kind}-{}", part.replacen('>', "", 1)));
+    }
+    out
 }
 
 fn scenario(line: &str) -> Scenario {
@@ -82,7 +95,10 @@ fn read(step: &Value) -> Step {
         Some((path, query)) => (path.to_owned(), query.to_owned()),
         None => (text(&step["path"]), String::new()),
     };
-    let query = query.split('&').filter_map(|pair| pair.split_once('='));
+    let mut pairs = BTreeMap::new();
+    for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        pairs.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+    }
     let body = match &step["body"] {
         Value::Null => serde_json::from_str(step["text"].as_str().unwrap_or("")).ok(),
         body => Some(body.clone()),
@@ -90,7 +106,7 @@ fn read(step: &Value) -> Step {
     Step {
         method: text(&step["do"]),
         path,
-        query: query.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        query: pairs,
         content_type: text(&step["headers"]["Content-Type"]),
         user_agent: text(&step["headers"]["User-Agent"]),
         text: match &step["body"] {
@@ -113,6 +129,8 @@ fn symbols(value: Value) -> Value {
             "<time>" => TIME.into(),
             "<time.micro>" => "2001-02-03T04:05:06.000000Z".into(),
             text if text.starts_with("<port:") => 30_000.into(),
+            // Of an object that another points at: the one that requests name.
+            "<rv>" => "7".into(),
             _ => Value::String(text),
         },
         Value::Array(items) => items.into_iter().map(symbols).collect(),
