@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::Value;
+use monokube::schema::structure::{Kind, ListKind, Structure};
+use serde_json::{Map, Value};
 
 /// A recorded conversation.
 pub struct Scenario {
@@ -52,15 +53,19 @@ pub fn scenarios(area: &str) -> Option<Vec<Scenario>> {
     let mut found = Vec::new();
     for file in std::fs::read_dir(folder).expect("a folder").flatten() {
         let unzipped = Command::new("gzip").arg("-dc").arg(file.path()).output().expect("gzip").stdout;
-        let text = String::from_utf8(unzipped).expect("UTF-8").replace("{ns}", "orc-ns").replace("<ns>", "orc-ns").replace("<name>", "name");
+        let text = String::from_utf8(unzipped)
+            .expect("UTF-8")
+            .replace("{ns}", "orc-ns")
+            .replace("<ns>", "orc-ns")
+            .replace("<name>", "name");
         // Symbols as words that JSON does not escape: `<uid:1.1>` is `uid-1.1`.
-        let text = ["uid", "rv", "ip"].iter().fold(text, |text, kind| words(&text, kind));
+        let text = ["uid", "rv", "ip"].iter().fold(text, |text, kind| spelled(&text, kind));
         found.extend(text.lines().map(scenario));
     }
     Some(found)
 }
 
-fn words(text: &str, kind: &str) -> String {
+fn spelled(text: &str, kind: &str) -> String {
     let start = format!("<{kind}:");
     let mut parts = text.split(&start);
     let mut out = parts.next().unwrap_or("").to_owned();
@@ -136,5 +141,118 @@ fn symbols(value: Value) -> Value {
         Value::Array(items) => items.into_iter().map(symbols).collect(),
         Value::Object(map) => map.into_iter().map(|(key, value)| (key, symbols(value))).collect(),
         other => other,
+    }
+}
+
+/// Without null and empty parts: what is empty and what is not there differ in no recorded way here.
+pub fn without_empty(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let entries = map.into_iter().map(|(key, value)| (key, without_empty(value)));
+            let full = |value: &Value| {
+                !(value.is_null()
+                    || value.as_object().is_some_and(Map::is_empty)
+                    || value.as_array().is_some_and(Vec::is_empty))
+            };
+            Value::Object(entries.filter(|(_, value)| full(value)).collect())
+        }
+        Value::Array(items) => items.into_iter().map(without_empty).collect(),
+        other => other,
+    }
+}
+
+/// Whether `part` is in `whole`, which may have more, in its lists too: what the server filled in.
+pub fn within(part: &Value, whole: &Value) -> bool {
+    match (part, whole) {
+        (Value::Object(a), Value::Object(b)) => {
+            a.iter().all(|(name, value)| b.get(name).is_some_and(|other| within(value, other)))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            let mut rest = b.iter();
+            a.iter().all(|item| rest.any(|other| within(item, other)))
+        }
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (a, b) => a == b,
+    }
+}
+
+/// The answer with symbols where a message shows what differs from run to run.
+pub fn symbolic(value: Value) -> Value {
+    match value {
+        Value::String(text) => {
+            let text = text.replace(TIME, "<time>");
+            let text = replaced(&text, "resourceVersion\\\":\\\"", "\\\"", "resourceVersion\\\":\\\"<rv>\\\"");
+            Value::String(replaced(&text, "managedFields\\\":[", "]", "managedFields\\\":<managedFields>"))
+        }
+        Value::Array(items) => items.into_iter().map(symbolic).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, symbolic(value))).collect(),
+        other => other,
+    }
+}
+
+/// Each part of the text from `start` to `end`, replaced.
+fn replaced(text: &str, start: &str, end: &str, by: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once(start) {
+        let Some((_, after)) = after.split_once(end) else { break };
+        out.push_str(before);
+        out.push_str(by);
+        rest = after;
+    }
+    out + rest
+}
+
+/// Two texts around the first letter in which they differ.
+pub fn around(ours: &str, theirs: &str) -> String {
+    let same = ours.chars().zip(theirs.chars()).take_while(|(a, b)| a == b).count();
+    let part = |text: &str| text.chars().skip(same.saturating_sub(80)).take(300).collect::<String>();
+    format!("\n    ours   {}\n    stock  {}", part(ours), part(theirs))
+}
+
+/// The words of an answer, sorted.
+pub fn words(value: &Value) -> Vec<String> {
+    let text = value.to_string().replace("\\n", " ");
+    let words = text.split(|c: char| c.is_whitespace() || "[]{}:(),\"\\".contains(c));
+    let mut words: Vec<_> = words.filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    words.sort();
+    words
+}
+
+/// The structure of a recorded schema.
+pub fn structure(schema: &Value) -> Structure {
+    let flag = |name: &str| schema[name].as_bool().unwrap_or(false);
+    let texts = |name: &str| {
+        let list = schema[name].as_array().into_iter().flatten();
+        list.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+    };
+    Structure {
+        kind: match schema["type"].as_str() {
+            Some("object") => Kind::Object,
+            Some("array") => Kind::Array,
+            Some("string") => Kind::String,
+            Some("integer") => Kind::Integer,
+            Some("number") => Kind::Number,
+            Some("boolean") => Kind::Boolean,
+            _ => Kind::Any,
+        },
+        nullable: flag("nullable"),
+        default: schema.get("default").cloned(),
+        properties: schema["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, schema)| (name.clone(), structure(schema)))
+            .collect(),
+        values: schema.get("additionalProperties").map(|schema| Box::new(structure(schema))),
+        items: schema.get("items").map(|schema| Box::new(structure(schema))),
+        preserve_unknown: flag("x-kubernetes-preserve-unknown-fields"),
+        int_or_string: flag("x-kubernetes-int-or-string"),
+        embedded: flag("x-kubernetes-embedded-resource"),
+        list: match schema["x-kubernetes-list-type"].as_str() {
+            Some("set") => ListKind::Set,
+            Some("map") => ListKind::Map(texts("x-kubernetes-list-map-keys")),
+            _ => ListKind::Atomic,
+        },
+        map_atomic: schema["x-kubernetes-map-type"] == "atomic",
     }
 }

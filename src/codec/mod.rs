@@ -12,6 +12,6 @@ pub mod protobuf;
 pub mod wire;
 
 #[cfg(test)]
-mod generate;
+pub(crate) mod generate;
 #[cfg(test)]
 mod tests;

@@ -45,8 +45,8 @@ impl From<String> for Failure {
 /// object before, `None` when there is none. 400, 409 and 500 are told with stock's texts.
 pub fn apply(live: Option<&Value>, patch: &Value, cx: &Context<'_>, force: bool) -> Result<Value, Status> {
     let list = live.and_then(managed::list).cloned().unwrap_or(Value::Null);
-    let entries = managed::read(list, true)
-        .map_err(|why| Status::unknown(format!("failed to decode managed fields: {why}")))?;
+    let entries =
+        managed::read(list, true).map_err(|why| Status::unknown(format!("failed to decode managed fields: {why}")))?;
     let kind = kind_of(patch);
     if kind != *cx.kind {
         return Err(Status::bad_request(format!("invalid object type: {}", display(&kind))));
@@ -134,7 +134,7 @@ impl Attempt<'_, '_> {
         let writer = self.cx.writer(self.cx.manager, Operation::Apply);
         if let Some(at) = entries.iter().position(|entry| entry.is_manager(&writer)) {
             let set = std::mem::replace(&mut entries[at].fields, Fields::Set(Set::new())).into_set()?;
-            entries[at].fields = Fields::Set(without_stripped(set));
+            entries[at].fields = Fields::Set(without_stripped(&set).into_owned());
             if changed {
                 entries[at].time = self.cx.stamp();
             }
@@ -161,8 +161,9 @@ impl Attempt<'_, '_> {
         entries.push(writer);
         let merged = Typed::new(Cow::Owned(merged), self.cx);
         let merged = match last {
-            Some(last) => prune::prune(merged, &entries, last, self.cx)
-                .map_err(|why| format!("failed to prune fields: {why}"))?,
+            Some(last) => {
+                prune::prune(merged, &entries, last, self.cx).map_err(|why| format!("failed to prune fields: {why}"))?
+            }
             None => merged,
         };
         let entries = self.hand_over(entries, &live, &merged, force)?;
@@ -272,5 +273,232 @@ fn record(object: &mut Value, patch: &Value) {
     let size: usize = annotations.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
     if size > MAX_ANNOTATIONS {
         annotations.remove(LAST_APPLIED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::generate;
+    use crate::fields::update::{self, Converted};
+    use crate::model::time::Time;
+    use crate::schema::catalog::Catalog;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// A Deployment over time: each write takes a second.
+    struct World {
+        object: Option<Value>,
+        second: i64,
+    }
+
+    impl World {
+        fn new() -> Self {
+            World { object: None, second: 0 }
+        }
+
+        fn with_context<T>(&mut self, manager: &str, write: impl FnOnce(&Context<'_>) -> T) -> T {
+            self.second += 1;
+            let message = crate::schema::table::message("k8s.io.api.apps.v1.Deployment").expect("Deployment");
+            let (shape, reset) = (Shape::Builtin(message), Set::of_fields([&["status"][..]]));
+            write(&Context {
+                shape: &shape,
+                kind: &GroupVersionKind::new("apps", "v1", "Deployment"),
+                manager,
+                subresource: "",
+                now: Time { seconds: 1_700_000_000 + self.second, nanos: 0 },
+                reset: &reset,
+                convert: &|_, _, _| Ok::<Option<Converted>, String>(None),
+            })
+        }
+
+        fn apply_body(&mut self, manager: &str, body: &Value, force: bool) -> Result<(), Status> {
+            let live = self.object.clone();
+            let mut new = self.with_context(manager, |cx| apply(live.as_ref(), body, cx, force))?;
+            new["metadata"]["uid"] = "11111111-2222-3333-4444-555555555555".into();
+            self.object = Some(new);
+            Ok(())
+        }
+
+        fn apply(&mut self, manager: &str, spec: Value) -> Result<(), String> {
+            self.apply_body(manager, &body(spec), false).map_err(|status| status.message)
+        }
+
+        fn force(&mut self, manager: &str, spec: Value) {
+            self.apply_body(manager, &body(spec), true).expect("forced");
+        }
+
+        fn update(&mut self, manager: &str, change: impl FnOnce(&mut Value)) {
+            let live = self.object.clone();
+            let mut new = live.clone().unwrap_or_else(|| json!({"metadata": {"name": "d"}}));
+            change(&mut new);
+            self.with_context(manager, |cx| update::update(live.as_ref(), &mut new, cx));
+            new["metadata"]["uid"] = "11111111-2222-3333-4444-555555555555".into();
+            self.object = Some(new);
+        }
+
+        fn spec(&self) -> Value {
+            self.object.as_ref().map_or(Value::Null, |object| object["spec"].clone())
+        }
+
+        /// `manager operation second fields`, the fields of the spec.
+        fn owners(&self) -> Vec<String> {
+            let list = self.object.as_ref().and_then(managed::list).and_then(Value::as_array).cloned();
+            let owner = |entry: Value| {
+                let text = |name: &str| entry[name].as_str().unwrap_or("-").to_owned();
+                let (time, mut fields) = (text("time"), String::new());
+                let second = time.get(17..19).map_or("-".into(), |s| (s.parse::<i64>().unwrap_or(0) - 20).to_string());
+                let set = Set::from_value(&entry["fieldsV1"]["f:spec"]).unwrap_or_default();
+                set.for_each(&mut |path| fields += &format!(" {}", crate::fields::path::display(path)));
+                format!("{} {} {second}{fields}", text("manager"), text("operation"))
+            };
+            list.unwrap_or_default().into_iter().map(owner).collect()
+        }
+    }
+
+    fn body(spec: Value) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec})
+    }
+
+    #[test]
+    fn what_is_applied_is_owned_and_goes_when_it_is_said_no_more() {
+        let mut world = World::new();
+        world.apply("a", json!({"replicas": 1, "paused": true})).expect("new");
+        world.apply("b", json!({"paused": true, "minReadySeconds": 3})).expect("they agree");
+        assert_eq!(world.owners(), ["a Apply 1 .paused .replicas", "b Apply 2 .minReadySeconds .paused"]);
+
+        world.apply("a", json!({})).expect("less");
+        assert_eq!(world.spec(), json!({"paused": true, "minReadySeconds": 3}), "what b says too, stays");
+        assert_eq!(world.owners(), ["b Apply 2 .minReadySeconds .paused", "a Apply 3"]);
+
+        world.apply("b", json!({"minReadySeconds": 4})).expect("less");
+        assert_eq!(world.spec(), json!({"minReadySeconds": 4}));
+    }
+
+    #[test]
+    fn what_others_own_is_a_conflict_unless_forced() {
+        let mut world = World::new();
+        world.apply("a", json!({"replicas": 1})).expect("new");
+        let refused = world.apply("b", json!({"replicas": 2}));
+        assert_eq!(refused, Err("Apply failed with 1 conflict: conflict with \"a\": .spec.replicas".into()));
+        world.force("b", json!({"replicas": 2}));
+        assert_eq!(world.owners(), ["b Apply 3 .replicas"]);
+
+        world.update("u", |object| object["spec"]["replicas"] = 3.into());
+        assert_eq!(world.owners(), ["u Update 4 .replicas"]);
+        let refused = world.apply("b", json!({"replicas": 2}));
+        let text = "Apply failed with 1 conflict: conflict with \"u\" using apps/v1: .spec.replicas";
+        assert_eq!(refused, Err(text.into()));
+        world.apply("b", json!({"replicas": 3})).expect("they agree");
+        assert_eq!(world.owners(), ["b Apply - .replicas", "u Update 4 .replicas"], "who changes nothing gets no time");
+    }
+
+    #[test]
+    fn what_an_updater_set_is_not_pruned() {
+        let mut world = World::new();
+        world.apply("a", json!({"replicas": 1, "paused": true})).expect("new");
+        world.update("u", |object| object["spec"]["paused"] = Value::Null);
+        world.update("u", |object| object["spec"]["paused"] = true.into());
+        world.apply("a", json!({"replicas": 1})).expect("less");
+        assert_eq!(world.spec(), json!({"replicas": 1, "paused": true}));
+    }
+
+    #[test]
+    fn what_was_there_before_the_first_apply_has_an_owner() {
+        let mut world = World::new();
+        world.object = Some(json!({"metadata": {"name": "d", "uid": "u"}, "spec": {"replicas": 1}}));
+        let refused = world.apply("a", json!({"replicas": 2}));
+        let text = "Apply failed with 1 conflict: conflict with \"before-first-apply\" using apps/v1: .spec.replicas";
+        assert_eq!(refused, Err(text.into()));
+        world.force("a", json!({"replicas": 2}));
+        assert_eq!(world.owners(), ["a Apply 2 .replicas"]);
+    }
+
+    #[test]
+    fn kubectl_takes_over_what_it_applied_itself() {
+        let mut world = World::new();
+        let last = body(json!({"replicas": 1, "paused": true})).to_string();
+        world.update("kubectl-client-side-apply", |object| {
+            object["metadata"]["annotations"] = json!({LAST_APPLIED: last});
+            object["spec"] = json!({"replicas": 1, "paused": true});
+        });
+        world.update("u", |object| object["spec"]["paused"] = Value::Null);
+        world.apply("kubectl", json!({"replicas": 5})).expect("its own");
+        assert_eq!(world.spec(), json!({"replicas": 5}));
+        let recorded = world.object.as_ref().and_then(|object| object::annotation(object, LAST_APPLIED));
+        let text = body(json!({"replicas": 5})).to_string() + "\n";
+        assert_eq!(recorded, Some(text.as_str()));
+        let mut other = World { object: world.object.clone(), second: 9 };
+        other.update("u", |object| object["spec"]["replicas"] = 6.into());
+        assert!(other.apply("kubectl", json!({"replicas": 7})).is_err_and(|text| text.contains("\"u\" using apps/v1")));
+    }
+
+    #[test]
+    fn what_is_no_apply_is_told() {
+        for (body, code, text) in [
+            (json!({}), 400, "invalid object type: /, Kind="),
+            (json!({"apiVersion": "v1", "kind": "Pod"}), 400, "invalid object type: /v1, Kind=Pod"),
+            (
+                json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"managedFields": []}}),
+                400,
+                "metadata.managedFields must be nil",
+            ),
+            (
+                body(json!({"replicas": "x"})),
+                500,
+                "failed to create typed patch object (/d; apps/v1, Kind=Deployment): .spec.replicas: expected numeric \
+                 (int or float), got string",
+            ),
+            (
+                body(json!({"replicas": 1.5})),
+                500,
+                "failed to convert new object (/d; apps/v1, Kind=Deployment) to proper version: unable to convert \
+                 unstructured object to apps/v1, Kind=Deployment: cannot convert float64 to int32",
+            ),
+        ] {
+            let refused = World::new().apply_body("a", &body, false).expect_err("refused");
+            assert_eq!((refused.code, refused.message.as_str()), (code, text));
+        }
+    }
+
+    #[test]
+    fn the_record_of_kubectl_is_bounded() {
+        let mut object = json!({"metadata": {"annotations": {LAST_APPLIED: "x", "other": "y"}}});
+        record(&mut object, &json!({"data": "z".repeat(MAX_ANNOTATIONS)}));
+        assert_eq!(object, json!({"metadata": {"annotations": {"other": "y"}}}));
+    }
+
+    fn objects() -> impl Strategy<Value = (GroupVersionKind, Shape, Value, Value)> {
+        let catalog = Catalog::builtin();
+        let kinds = catalog.resources().iter().filter_map(|r| Some((r.kind.clone(), r.shape.message()?)));
+        proptest::sample::select(kinds.collect::<Vec<_>>()).prop_flat_map(|(kind, message)| {
+            (generate::message(message), generate::message(message))
+                .prop_map(move |(a, b)| (kind.clone(), Shape::Builtin(message), a, b))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn applying_twice_is_applying_once((kind, shape, live, mut patch) in objects()) {
+            let cx = Context {
+                shape: &shape,
+                kind: &kind,
+                manager: "m",
+                subresource: "",
+                now: Time { seconds: 0, nanos: 0 },
+                reset: &Set::new(),
+                convert: &|_, _, _| Ok::<Option<Converted>, String>(None),
+            };
+            let mut live = live;
+            managed::take(&mut live);
+            managed::take(&mut patch);
+            // In full: an item whose key is nothing but defaults does not outlive a second apply, in stock neither.
+            let patch = full(&patch, &cx);
+            if let Ok(once) = apply(Some(&live), &patch, &cx, true) {
+                let twice = apply(Some(&once), &patch, &cx, false);
+                prop_assert_eq!(twice, Ok(once));
+            }
+        }
     }
 }

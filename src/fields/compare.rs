@@ -7,7 +7,10 @@ use super::path::{Element, same};
 use super::set::Set;
 use super::typed::{Atom, List, Map, Names, Relation, Scalar, Type};
 use crate::codec::json::dense::{shown, shows_unset};
-use crate::schema::table::{Field, Json, Message};
+use crate::schema::table::{self, Field, Json, Message, Shape};
+
+/// Items of lists that are looked at pairwise at most.
+const MAX_ALIGNED: usize = 16;
 
 /// The fields that two values differ in; no field is in two of the sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,20 +50,25 @@ pub fn compare(left: &Value, right: &Value, ty: Type<'_>, form: Form) -> Result<
 
 /// Whether the values are the same, the order of list items included.
 pub fn equal(left: &Value, right: &Value, ty: Type<'_>, form: Form) -> bool {
-    Walk { sparse: form == Form::Sparse, faults: Faults::default() }.equal(
-        Side::Given(left),
-        Side::Given(right),
-        ty,
-    )
+    Walk { sparse: form == Form::Sparse, faults: Faults::default() }.equal(Side::Given(left), Side::Given(right), ty)
 }
 
 /// One of the two values at a place.
 #[derive(Clone, Copy)]
 enum Side<'v> {
     Absent,
-    /// Not written, yet shown with the zero of its type.
-    Zero,
+    /// Not written, yet shown.
+    Zero(Unset),
     Given(&'v Value),
+}
+
+/// What JSON shows of an unset field, if not null.
+#[derive(Clone, Copy)]
+enum Unset {
+    Struct,
+    Text(&'static str),
+    Number,
+    Flag,
 }
 
 /// What was found at a place: is it a member, and what lies below it.
@@ -101,7 +109,7 @@ impl<'v> Side<'v> {
     fn fields(self) -> Option<Option<&'v Object<String, Value>>> {
         match self {
             Side::Absent => None,
-            Side::Zero => Some(None),
+            Side::Zero(_) => Some(None),
             Side::Given(value) => value.as_object().map(Some),
         }
     }
@@ -118,11 +126,9 @@ impl Found {
 
     /// Takes over what was found one step below.
     fn take(&mut self, step: &Element, found: Found) {
-        for (branch, below) in [
-            (&mut self.removed, found.removed),
-            (&mut self.modified, found.modified),
-            (&mut self.added, found.added),
-        ] {
+        for (branch, below) in
+            [(&mut self.removed, found.removed), (&mut self.modified, found.modified), (&mut self.added, found.added)]
+        {
             if below.member || !below.below.is_empty() {
                 branch.below.add(step.clone(), below.member, below.below);
             }
@@ -131,11 +137,9 @@ impl Found {
 
     /// What another look at the same place has found.
     fn join(&mut self, other: Found) {
-        for (branch, more) in [
-            (&mut self.removed, other.removed),
-            (&mut self.modified, other.modified),
-            (&mut self.added, other.added),
-        ] {
+        for (branch, more) in
+            [(&mut self.removed, other.removed), (&mut self.modified, other.modified), (&mut self.added, other.added)]
+        {
             branch.member |= more.member;
             branch.below = branch.below.union(&more.below);
         }
@@ -144,10 +148,8 @@ impl Found {
 
 impl Walk {
     fn visit(&mut self, left: Side<'_>, right: Side<'_>, ty: Type<'_>) -> Found {
-        match (left, right) {
-            (Side::Given(a), Side::Given(b)) if a == b => return Found::default(),
-            (Side::Zero, Side::Zero) | (Side::Absent, Side::Absent) => return Found::default(),
-            _ => {}
+        if matches!((left, right), (Side::Zero(_), Side::Zero(_)) | (Side::Absent, Side::Absent)) {
+            return Found::default();
         }
         let atom = ty.atom();
         let (of_left, of_right) = (atom.deduce(left.value()), atom.deduce(right.value()));
@@ -225,14 +227,12 @@ impl Walk {
                 !a.is_some_and(|map| map.contains_key(*name)) && !b.is_some_and(|map| map.contains_key(*name))
             }));
         }
-        let mut keys = Zip::new(a, b, extra);
-        while let Some((name, a, b)) = keys.next() {
-            if let (Some(a), Some(b)) = (a, b) {
-                if a == b {
-                    continue;
-                }
+        for (name, a, b) in Zip::new(a, b, extra) {
+            if a.is_some() && a == b {
+                continue;
             }
-            let Some(ty) = map.value(name) else { continue };
+            // The list of managers is kept by itself.
+            let Some(ty) = map.value(name).filter(|_| name != "managedFields" || !is_meta(map)) else { continue };
             let field = match (self.sparse, ty) {
                 (true, Type::Field(field)) => Some(field),
                 _ => None,
@@ -247,6 +247,15 @@ impl Walk {
             return leaf(left, right, |left, right| self.equal_forms(left, right, None, Some(list)));
         }
         let mut found = Found::default();
+        if aligned(a, b, list) {
+            for (a, b) in a.iter().zip(b).filter(|(a, b)| a != b) {
+                let below = self.visit(Side::Given(a), Side::Given(b), list.item);
+                if let (false, Ok(name)) = (below.is_empty(), element(list, a)) {
+                    found.take(&name, below);
+                }
+            }
+            return found;
+        }
         let (a, b) = (self.named(a, list), self.named(b, list));
         let (mut i, mut j) = (0, 0);
         while i < a.len() || j < b.len() {
@@ -284,6 +293,7 @@ impl Walk {
     fn items(&mut self, left: &[(Element, &Value)], right: &[(Element, &Value)], list: &List<'_>) -> Found {
         let mut found = Found::default();
         match (left.len(), right.len()) {
+            (1, 1) if left[0].1 == right[0].1 => {}
             (0 | 1, 0 | 1) => found = self.visit(one(left), one(right), list.item),
             (2.., 2..) => {
                 found.modified.member =
@@ -308,7 +318,7 @@ impl Walk {
     fn equal(&mut self, left: Side<'_>, right: Side<'_>, ty: Type<'_>) -> bool {
         match (left, right) {
             (Side::Given(a), Side::Given(b)) if a == b => true,
-            (Side::Absent, Side::Absent) | (Side::Zero, Side::Zero) => true,
+            (Side::Absent, Side::Absent) | (Side::Zero(_), Side::Zero(_)) => true,
             (Side::Absent, _) | (_, Side::Absent) => false,
             _ => {
                 let atom = ty.atom().deduce(left.value().or(right.value()));
@@ -349,6 +359,20 @@ fn leaf<'v>(left: Side<'v>, right: Side<'v>, equal: impl FnOnce(Side<'v>, Side<'
     found
 }
 
+/// Whether two lists have items of the same keys in the same places, each key once. Long lists are not looked through.
+fn aligned(a: &[Value], b: &[Value], list: &List<'_>) -> bool {
+    let Relation::Keys(keys) = list.relation else { return false };
+    let same = |a: &Value, b: &Value| match (a, b) {
+        (Value::Object(a), Value::Object(b)) => keys.iter().all(|key| a.get(key) == b.get(key)),
+        _ => false,
+    };
+    let named = |item: &Value| keys.iter().any(|key| item.get(key).is_some());
+    a.len() == b.len()
+        && a.len() <= MAX_ALIGNED
+        && a.iter().zip(b).all(|(a, b)| same(a, b) && named(a))
+        && a.iter().enumerate().all(|(at, one)| !a[..at].iter().any(|other| same(one, other)))
+}
+
 /// The first item, if there is one.
 fn one<'v>(items: &[(Element, &'v Value)]) -> Side<'v> {
     items.first().map_or(Side::Absent, |(_, item)| Side::Given(item))
@@ -357,18 +381,13 @@ fn one<'v>(items: &[(Element, &'v Value)]) -> Side<'v> {
 fn same_scalar(left: Side<'_>, right: Side<'_>) -> bool {
     match (left, right) {
         (Side::Given(a), Side::Given(b)) => same(a, b),
-        (Side::Given(value), Side::Zero) | (Side::Zero, Side::Given(value)) => is_zero(value),
+        (Side::Given(value), Side::Zero(unset)) | (Side::Zero(unset), Side::Given(value)) => match unset {
+            Unset::Struct => value.as_object().is_some_and(Object::is_empty),
+            Unset::Text(text) => value.as_str() == Some(text),
+            Unset::Number => value.as_f64() == Some(0.0),
+            Unset::Flag => value.as_bool() == Some(false),
+        },
         _ => true,
-    }
-}
-
-fn is_zero(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(flag) => !flag,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty() || text == "0" || text == "0s",
-        Value::Array(_) | Value::Object(_) => false,
     }
 }
 
@@ -377,8 +396,27 @@ fn side<'v>(field: Option<&Field>, value: Option<&'v Value>, present: bool) -> S
     let Some(field) = field else { return value.map_or(Side::Absent, Side::Given) };
     match shown(field, value) {
         Some(value) => Side::Given(value),
-        None if present && shows_unset(field) => Side::Zero,
-        None => Side::Absent,
+        None if !present || !shows_unset(field) => Side::Absent,
+        None => unset(field).map_or(Side::Given(&Value::Null), Side::Zero),
+    }
+}
+
+/// `None`: null.
+fn unset(field: &Field) -> Option<Unset> {
+    let plain = field.shape == Shape::One && !field.pointer;
+    match field.ty {
+        _ if !plain => None,
+        table::Type::String => Some(Unset::Text("")),
+        table::Type::Bool => Some(Unset::Flag),
+        table::Type::Int32 | table::Type::Int64 | table::Type::Double => Some(Unset::Number),
+        table::Type::Bytes => None,
+        table::Type::Message(message) => match message.json {
+            Json::Object => Some(Unset::Struct),
+            Json::Quantity => Some(Unset::Text("0")),
+            Json::Duration => Some(Unset::Text("0s")),
+            Json::IntOrString => Some(Unset::Number),
+            _ => None,
+        },
     }
 }
 
@@ -386,6 +424,10 @@ fn side<'v>(field: Option<&Field>, value: Option<&'v Value>, present: bool) -> S
 fn unset_fields(message: &'static Message) -> impl Iterator<Item = &'static str> {
     let shows = |(name, _): &&(&'static str, _)| message.field(name).is_some_and(shows_unset);
     message.by_name.iter().filter(shows).map(|(name, _)| *name)
+}
+
+fn is_meta(map: &Map<'_>) -> bool {
+    matches!(map.names, Names::Message(message) if message.short_name() == "ObjectMeta")
 }
 
 fn shows_when_empty(map: &Map<'_>) -> bool {
@@ -441,7 +483,9 @@ impl<'v> Iterator for Zip<'v> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::table::message;
+    use crate::codec::generate;
+    use crate::codec::json::dense::expand;
+    use crate::schema::table::{MESSAGES, message};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -457,8 +501,7 @@ mod tests {
             "metadata": {"name": "d", "labels": {"a": "b"}},
             "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "c"}]}}},
         });
-        let [removed, modified, added] =
-            sets("k8s.io.api.apps.v1.Deployment", json!({}), new.clone(), Form::Sparse);
+        let [removed, modified, added] = sets("k8s.io.api.apps.v1.Deployment", json!({}), new.clone(), Form::Sparse);
         assert_eq!((removed, modified), (json!({}), json!({})));
         let expected = json!({
             "f:metadata": {"f:labels": {".": {}, "f:a": {}}, "f:name": {}},
@@ -492,9 +535,7 @@ mod tests {
     fn items_of_one_name_are_taken_as_a_whole() {
         let pod = |env: Value| json!({"spec": {"containers": [{"name": "a", "env": env}]}});
         let (one, two) = (json!([{"name": "E", "value": "1"}]), json!([{"name": "E", "value": "1"}, {"name": "E"}]));
-        let at = |below: Value| {
-            json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:env": {"k:{\"name\":\"E\"}": below}}}}})
-        };
+        let at = |below: Value| json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:env": {"k:{\"name\":\"E\"}": below}}}}});
         let kind = "k8s.io.api.core.v1.Pod";
         let [removed, _, added] = sets(kind, pod(one.clone()), pod(two.clone()), Form::Sparse);
         assert_eq!(removed, at(json!({".": {}, "f:name": {}, "f:value": {}})));
@@ -511,7 +552,27 @@ mod tests {
         assert_eq!(faults.to_string(), "element 0: associative list with keys may not have a null element");
     }
 
+    fn pairs() -> impl Strategy<Value = (&'static Message, Value, Value)> {
+        let all: Vec<_> = MESSAGES.iter().copied().filter(|m| m.object && m.json == Json::Object).collect();
+        proptest::sample::select(all)
+            .prop_flat_map(|m| (generate::message(m), generate::message(m)).prop_map(move |(a, b)| (m, a, b)))
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+        #[test]
+        fn sparse_values_compare_as_what_json_shows_of_them((message, a, b) in pairs()) {
+            let ty = Type::Message(message);
+            let (x, y) = (expand(&a, message), expand(&b, message));
+            let full = compare(&x, &y, ty, Form::Full);
+            prop_assert_eq!(compare(&a, &b, ty, Form::Sparse).is_ok(), full.is_ok());
+            if let Ok(full) = full {
+                prop_assert_eq!(compare(&a, &b, ty, Form::Sparse), Ok(full));
+                prop_assert_eq!(equal(&a, &b, ty, Form::Sparse), x == y);
+            }
+            prop_assert!(compare(&a, &a, ty, Form::Sparse).is_ok_and(|found| found.is_same()));
+        }
+
         #[test]
         fn zip_visits_each_key_once(a in "[a-f]{0,6}", b in "[a-f]{0,6}") {
             let map = |text: &str| text.chars().map(|c| (c.to_string(), Value::Null)).collect::<Object<_, _>>();

@@ -51,10 +51,10 @@ impl Conflicts {
     }
 
     fn message(&self) -> String {
-        if let [Conflict { manager, paths }] = self.0.as_slice() {
-            if let [path] = paths.as_slice() {
-                return format!("Apply failed with 1 conflict: conflict with {manager}: {}", display(path));
-            }
+        if let [Conflict { manager, paths }] = self.0.as_slice()
+            && let [path] = paths.as_slice()
+        {
+            return format!("Apply failed with 1 conflict: conflict with {manager}: {}", display(path));
         }
         let mut lines = Vec::new();
         for Conflict { manager, paths } in &self.0 {

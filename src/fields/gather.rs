@@ -37,10 +37,13 @@ fn map_fields(value: &Value, map: &Map<'_>) -> Set {
     set
 }
 
+/// What stands for items that have no name: pruning may leave null in an item's place.
+const NAMELESS: Element = Element::Index(-1);
+
 /// Each item is a member; of those that share a key, the key alone.
 fn list_items(value: &Value, list: &List<'_>) -> Set {
     let items = value.as_array().into_iter().flatten();
-    let mut named: Vec<_> = items.filter_map(|item| Some((element(list, item).ok()?, item))).collect();
+    let mut named: Vec<_> = items.map(|item| (element(list, item).unwrap_or(NAMELESS), item)).collect();
     named.sort_by(|a, b| a.0.cmp(&b.0));
     let mut set = Set::new();
     let mut at = 0;

@@ -178,7 +178,8 @@ pub fn write(mut entries: Vec<Entry>) -> Option<Value> {
     if entries.is_empty() {
         return None;
     }
-    let key = |e: &Entry| (e.operation, e.time.clone(), e.manager.clone(), e.api_version.clone(), e.subresource.clone());
+    let key =
+        |e: &Entry| (e.operation, e.time.clone(), e.manager.clone(), e.api_version.clone(), e.subresource.clone());
     entries.sort_by_cached_key(key);
     Some(entries.into_iter().map(Entry::into_value).collect())
 }
@@ -248,11 +249,11 @@ pub fn cap(entries: &mut Vec<Entry>) -> Result<(), String> {
             fields: Fields::Set(Set::new()),
             ..old.clone()
         };
-        if !entries.iter().any(|entry| entry.is_manager(&bucket)) {
-            if let Some(entry) = entries.iter_mut().find(|entry| entry.is_manager(first)) {
-                entry.manager.clone_from(&bucket.manager);
-                entry.subresource.clear();
-            }
+        if !entries.iter().any(|entry| entry.is_manager(&bucket))
+            && let Some(entry) = entries.iter_mut().find(|entry| entry.is_manager(first))
+        {
+            entry.manager.clone_from(&bucket.manager);
+            entry.subresource.clear();
         }
         entries.retain(|entry| !entry.is_manager(&old));
         if let Some(entry) = entries.iter_mut().find(|entry| entry.is_manager(&bucket)) {
@@ -361,9 +362,7 @@ mod tests {
 
     #[test]
     fn times_alone_are_no_change() {
-        let object = |time: &str, data: &str| {
-            json!({"metadata": {"name": "c", "managedFields": [entry("m", "Update", time)]}, "data": {"m": data}})
-        };
+        let object = |time: &str, data: &str| json!({"metadata": {"name": "c", "managedFields": [entry("m", "Update", time)]}, "data": {"m": data}});
         let old = object("2024-01-01T00:00:00Z", "x");
         let mut same = object("2024-01-02T00:00:00Z", "x");
         keep_times(&old, &mut same);

@@ -131,7 +131,9 @@ fn named<'v>(items: &'v [Value], list: &List<'_>, duplicates: bool, faults: &mut
     }
     if !duplicates {
         again.sort_unstable();
-        again.iter().for_each(|at| faults.extend(Faults::one(format!("duplicate entries for key {}", named[*at].name))));
+        again
+            .iter()
+            .for_each(|at| faults.extend(Faults::one(format!("duplicate entries for key {}", named[*at].name))));
     }
     named
 }
@@ -224,7 +226,11 @@ impl Weave<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::table::message;
+    use crate::codec::generate;
+    use crate::codec::json::dense::expand;
+    use crate::fields::check::check;
+    use crate::schema::table::{Json, MESSAGES, Message, message};
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn pod(left: Value, right: Value) -> Value {
@@ -272,5 +278,27 @@ mod tests {
         let merged = pod(left.clone(), env(json!([{"name": "A", "value": "9"}])));
         assert_eq!(merged, env(json!([{"name": "A", "value": "9"}, {"name": "B", "value": "2"}])));
         assert_eq!(pod(left.clone(), env(json!([]))), left);
+    }
+
+    fn objects() -> impl Strategy<Value = (&'static Message, Value, Value)> {
+        let all: Vec<_> = MESSAGES.iter().copied().filter(|m| m.object && m.json == Json::Object).collect();
+        proptest::sample::select(all)
+            .prop_flat_map(|m| (generate::message(m), generate::message(m)).prop_map(move |(a, b)| (m, a, b)))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn nothing_laid_over_changes_nothing((message, value, other) in objects()) {
+            let ty = Type::Message(message);
+            let (value, other) = (expand(&value, message), expand(&other, message));
+            if let Ok(merged) = merge(&value, &json!({}), ty) {
+                prop_assert_eq!(&merged, &value);
+            }
+            let checked = check(&other, ty, false);
+            if let (Ok(()), Ok(merged)) = (checked, merge(&value, &other, ty)) {
+                prop_assert_eq!(merge(&merged, &other, ty), Ok(merged.clone()), "merging twice is merging once");
+            }
+        }
     }
 }

@@ -97,12 +97,7 @@ pub fn sparse(full: Value, shape: &Shape, api_version: &str, kind: &str) -> Resu
 }
 
 /// `merged` without what `last` owned, unless somebody owns it now; `entries` has the writer's new entry last.
-pub fn prune<'v>(
-    merged: Typed<'v>,
-    entries: &[Entry],
-    last: Entry,
-    cx: &Context<'v>,
-) -> Result<Typed<'v>, String> {
+pub fn prune<'v>(merged: Typed<'v>, entries: &[Entry], last: Entry, cx: &Context<'v>) -> Result<Typed<'v>, String> {
     let (version, last) = (last.api_version.clone(), last.fields.into_set()?);
     if last.is_empty() {
         return Ok(merged);
@@ -116,7 +111,8 @@ pub fn prune<'v>(
     };
     let last = last.with_declared_fields(Some(converted.ty()));
     let pruned = converted.without(&last);
-    let pruned = with_owned(&converted, pruned, entries, cx).map_err(|why| format!("failed add back owned items: {why}"))?;
+    let pruned =
+        with_owned(&converted, pruned, entries, cx).map_err(|why| format!("failed add back owned items: {why}"))?;
     let pruned =
         with_dangling(&converted, pruned, &last, cx).map_err(|why| format!("failed add back dangling items: {why}"))?;
     let back = pruned.at(&cx.api_version(), cx)?.ok_or_else(|| format!("no version {}", cx.api_version()))?;

@@ -17,24 +17,33 @@ pub fn reconcile(set: &Set, ty: Type<'_>) -> Option<Set> {
 /// managers can be passed on as it is.
 pub fn is_stale(fields: &Value, ty: Type<'_>) -> bool {
     let Value::Object(entries) = fields else { return true };
-    let below = entries.len() - usize::from(entries.contains_key("."));
+    // What has no field below it is a leaf, which every type allows.
+    let leads_on = |(key, below): &(&String, &Value)| match below {
+        Value::Object(below) => *key != "." && below.keys().any(|key| key != "."),
+        _ => true,
+    };
+    let mut further = entries.iter().filter(leads_on);
+    let below = || entries.keys().any(|key| key != ".");
     let atom = ty.atom();
-    // The root, and what has no field below it, is a leaf already.
     let Some(map) = atom.map else {
-        return atom.list.filter(|_| atom.scalar.is_none()).is_some_and(|list| match list.relation {
-            Relation::Atomic => below > 0,
-            _ => entries.iter().any(|(key, below)| key != "." && is_stale(below, list.item)),
-        });
+        let Some(list) = atom.list.filter(|_| atom.scalar.is_none()) else { return false };
+        return match list.relation {
+            Relation::Atomic => below(),
+            _ => further.any(|(_, below)| is_stale(below, list.item)),
+        };
     };
     if map.is_schemaless() {
         return false;
     }
     if map.atomic {
-        return below > 0;
+        return below();
     }
-    entries.iter().any(|(key, below)| {
-        let ty = key.strip_prefix("f:").and_then(|name| map.value(name)).or(map.values);
-        key != "." && ty.is_some_and(|ty| is_stale(below, ty))
+    further.any(|(key, below)| {
+        let ty = match key.strip_prefix("f:") {
+            Some(name) => map.value(name),
+            None => map.values,
+        };
+        ty.is_some_and(|ty| is_stale(below, ty))
     })
 }
 

@@ -11,6 +11,9 @@ pub struct Set {
     nodes: Vec<Node>,
 }
 
+/// What becomes of a step of two sets: is it a member, and what lies below it.
+type Join<'j> = dyn FnMut(Option<&Node>, Option<&Node>) -> (bool, Set) + 'j;
+
 /// A step and what follows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -107,14 +110,23 @@ impl Set {
     }
 
     pub fn union(&self, other: &Set) -> Set {
-        if self.is_empty() {
-            return other.clone();
+        if self.is_empty() || other.is_empty() {
+            return if self.is_empty() { other.clone() } else { self.clone() };
         }
         self.zip(other, &mut |a, b| match (a, b) {
             (Some(a), Some(b)) => (a.member | b.member, a.children.union(&b.children)),
             (Some(one), None) | (None, Some(one)) => (one.member, one.children.clone()),
             (None, None) => Default::default(),
         })
+    }
+
+    /// The union, without a copy where one of the two is empty.
+    pub fn or(self, other: Set) -> Set {
+        match (self.is_empty(), other.is_empty()) {
+            (true, _) => other,
+            (_, true) => self,
+            _ => self.union(&other),
+        }
     }
 
     pub fn intersection(&self, other: &Set) -> Set {
@@ -143,8 +155,13 @@ impl Set {
         })
     }
 
-    /// Merges two sets in order; `join` says what becomes of an element: (member, children).
-    fn zip(&self, other: &Set, join: &mut dyn FnMut(Option<&Node>, Option<&Node>) -> (bool, Set)) -> Set {
+    /// Whether the sets have a first step in common.
+    pub fn meets(&self, other: &Set) -> bool {
+        self.nodes.iter().any(|node| other.node(&node.element).is_some())
+    }
+
+    /// Merges two sets in order.
+    fn zip(&self, other: &Set, join: &mut Join<'_>) -> Set {
         let mut out = Set { nodes: Vec::with_capacity(self.nodes.len()) };
         let (mut left, mut right) = (self.nodes.iter().peekable(), other.nodes.iter().peekable());
         loop {

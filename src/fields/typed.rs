@@ -298,9 +298,7 @@ impl<'a> Node<'a> {
             structure::Kind::String => Atom::scalar(Scalar::String),
             structure::Kind::Integer | structure::Kind::Number => Atom::scalar(Scalar::Numeric),
             structure::Kind::Boolean => Atom::scalar(Scalar::Boolean),
-            structure::Kind::Any => {
-                Atom { map: Some(self.map()), scalar: Some(Scalar::Any), list: Some(self.list()) }
-            }
+            structure::Kind::Any => Atom { map: Some(self.map()), scalar: Some(Scalar::Any), list: Some(self.list()) },
         }
     }
 
@@ -387,6 +385,11 @@ mod tests {
         assert!(at(pod, &["spec", "nodeSelector"]).atom().map.is_some_and(|map| map.atomic));
         let volume = "k8s.io.api.core.v1.PersistentVolume";
         assert!(!at(volume, &["spec", "claimRef"]).atom().map.is_some_and(|map| map.atomic), "granular by the field");
-        assert!(at(pod, &["spec", "containers", "*", "env", "*", "valueFrom", "fieldRef"]).atom().map.is_some_and(|m| m.atomic));
+        assert!(
+            at(pod, &["spec", "containers", "*", "env", "*", "valueFrom", "fieldRef"])
+                .atom()
+                .map
+                .is_some_and(|m| m.atomic)
+        );
     }
 }

@@ -69,7 +69,7 @@ impl Context<'_> {
         if self.reset.is_empty() || (matches!(self.shape, Shape::Custom(_)) && api_version != self.api_version()) {
             return changes;
         }
-        changes.map(|set| set.recursive_difference(self.reset))
+        changes.map(|set| if set.meets(self.reset) { set.recursive_difference(self.reset) } else { set })
     }
 
     /// The writer's entry, owning nothing yet.
@@ -90,11 +90,11 @@ impl Context<'_> {
 }
 
 /// What may be owned of a set.
-pub fn without_stripped(set: Set) -> Set {
+pub fn without_stripped(set: &Set) -> Cow<'_, Set> {
     if set.node(&Element::field("metadata")).is_none() && set.nodes().iter().all(|node| !node.member) {
-        return set;
+        return Cow::Borrowed(set);
     }
-    set.difference(&Set::of_fields(STRIPPED))
+    Cow::Owned(set.difference(&Set::of_fields(STRIPPED)))
 }
 
 /// Sets `metadata.managedFields` of a created or changed object; both objects are sparse. `live` is the object before,
@@ -144,19 +144,26 @@ pub fn track(
         check(new, ty, true).map_err(|faults| format!("failed to convert new object to smd typed: {faults}"))?;
         check(live, ty, true).map_err(|faults| format!("failed to convert live object to smd typed: {faults}"))?;
     }
-    let mut versions = Versions { cx, live, new, known: Vec::new() };
     let mut writer = cx.writer(manager, Operation::Update);
-    let changes = versions.own(compare(live, new, ty, Form::Sparse).map_err(|faults| faults.to_string())?);
-    let own = without_stripped(changes.modified.union(&changes.added));
+    let changes = compare(live, new, ty, Form::Sparse).map_err(|faults| faults.to_string())?;
+    let version = Version::new(Cow::Borrowed(cx.shape), cx.count(changes, &writer.api_version));
+    let mut versions = vec![(writer.api_version.clone(), Some(version))];
+    for entry in &entries {
+        if !versions.iter().any(|(known, _)| *known == entry.api_version) {
+            versions.push((entry.api_version.clone(), converted(live, new, &entry.api_version, cx)?));
+        }
+    }
+    let at = |api_version: &str| versions.iter().find(|(known, _)| known == api_version)?.1.as_ref();
+    let own = at(&writer.api_version).map(|version| without_stripped(&version.written)).unwrap_or_default();
 
     let mut kept = Vec::with_capacity(entries.len() + 1);
     let mut found = false;
     for mut entry in entries {
-        let Some(version) = versions.get(&entry.api_version)? else { continue };
+        let Some(version) = at(&entry.api_version) else { continue };
         let own = if entry.is_manager(&writer) && !own.is_empty() {
             found = true;
             entry.time = cx.stamp();
-            Some(&own)
+            Some(&*own)
         } else {
             None
         };
@@ -167,7 +174,7 @@ pub fn track(
     }
     if !found && !own.is_empty() {
         writer.time = cx.stamp();
-        writer.fields = Fields::Set(own);
+        writer.fields = Fields::Set(own.into_owned());
         kept.push(writer);
     }
     managed::cap(&mut kept)?;
@@ -177,18 +184,22 @@ pub fn track(
 /// An entry's fields without what changed hands; `own` is what the writer gets.
 fn settle(fields: Fields, version: &Version<'_>, own: Option<&Set>) -> Result<Fields, String> {
     let ty = Type::of(&version.shape);
-    if let Fields::Written(written) = &fields {
-        let settled = !is_stale(written, ty)
+    if let Fields::Written(fields_v1) = &fields {
+        let keeps = |set: &Set| !touches(fields_v1, set);
+        let settled = keeps(&version.removed)
             && match own {
-                None => !touches(written, &version.all),
-                Some(own) => holds(written, own) && !touches(written, &version.all.difference(own)),
+                None => keeps(&version.written),
+                Some(own) => {
+                    let all = std::ptr::eq(own, &version.written);
+                    holds(fields_v1, own) && (all || keeps(&version.written.difference(own)))
+                }
             };
-        if settled {
+        if settled && !is_stale(fields_v1, ty) {
             return Ok(fields);
         }
     }
     let set = fields.into_set()?;
-    let set = reconcile(&set, ty).unwrap_or(set).difference(&version.all);
+    let set = reconcile(&set, ty).unwrap_or(set).difference(&version.written).difference(&version.removed);
     Ok(Fields::Set(match own {
         Some(own) => own.union(&set),
         None => set,
@@ -210,69 +221,52 @@ fn any(written: &Value, set: &Set, key: &mut String, wanted: &dyn Fn(bool) -> bo
     set.nodes().iter().any(|node| {
         key.clear();
         node.element.write(key);
-        let below = written.get(key.as_str()).and_then(Value::as_object);
-        let is_member = below.is_some_and(|below| below.is_empty() || below.contains_key("."));
+        let below = written.get(key.as_str());
+        let is_member = below.and_then(Value::as_object).is_some_and(|map| map.is_empty() || map.contains_key("."));
         (node.member && wanted(is_member))
-            || match written.get(key.as_str()) {
+            || match below {
                 Some(below) => any(below, &node.children, key, wanted),
                 None => !node.children.is_empty() && wanted(false),
             }
     })
 }
 
-/// The changes in each version that a manager uses.
-struct Versions<'a, 'c> {
-    cx: &'c Context<'a>,
-    live: &'c Value,
-    new: &'c Value,
-    known: Vec<(String, Option<Version<'c>>)>,
-}
-
+/// What changed, in a version that a manager uses.
 struct Version<'c> {
     shape: Cow<'c, Shape>,
-    /// All that was removed, modified or added.
-    all: Set,
+    removed: Set,
+    /// Modified or added.
+    written: Set,
 }
 
-impl Versions<'_, '_> {
-    /// Notes the changes in the version that is written; they come back as they count.
-    fn own(&mut self, changes: Comparison) -> Comparison {
-        let api_version = self.cx.api_version();
-        let changes = self.cx.count(changes, &api_version);
-        let all = changes.removed.union(&changes.modified).union(&changes.added);
-        self.known.push((api_version, Some(Version { shape: Cow::Borrowed(self.cx.shape), all })));
-        changes
+impl<'c> Version<'c> {
+    fn new(shape: Cow<'c, Shape>, changes: Comparison) -> Self {
+        Self { shape, removed: changes.removed, written: changes.modified.or(changes.added) }
     }
+}
 
-    /// `None`: the version is served no more.
-    fn get(&mut self, api_version: &str) -> Result<Option<&Version<'_>>, String> {
-        if let Some(at) = self.known.iter().position(|(known, _)| known == api_version) {
-            return Ok(self.known[at].1.as_ref());
-        }
-        let version = self.converted(api_version)?;
-        self.known.push((api_version.to_owned(), version));
-        Ok(self.known.last().and_then(|(_, version)| version.as_ref()))
+/// The changes in another version. `None`: it is served no more.
+fn converted(
+    live: &Value,
+    new: &Value,
+    api_version: &str,
+    cx: &Context<'_>,
+) -> Result<Option<Version<'static>>, String> {
+    let own = cx.api_version();
+    let convert = |value: &Value| (cx.convert)(value, &own, api_version);
+    let Some(live) = convert(live).map_err(|why| format!("failed to convert old object: {why}"))? else {
+        return Ok(None);
+    };
+    let Some(new) = convert(new).map_err(|why| format!("failed to convert new object: {why}"))? else {
+        return Ok(None);
+    };
+    let ty = Type::of(&live.shape);
+    if matches!(live.shape, Shape::Custom(_)) {
+        check(&live.value, ty, false).map_err(|faults| format!("failed to convert old object: {faults}"))?;
+        check(&new.value, ty, false).map_err(|faults| format!("failed to convert new object: {faults}"))?;
     }
-
-    fn converted<'c>(&self, api_version: &str) -> Result<Option<Version<'c>>, String> {
-        let own = self.cx.api_version();
-        let convert = |value: &Value| (self.cx.convert)(value, &own, api_version);
-        let Some(live) = convert(self.live).map_err(|why| format!("failed to convert old object: {why}"))? else {
-            return Ok(None);
-        };
-        let Some(new) = convert(self.new).map_err(|why| format!("failed to convert new object: {why}"))? else {
-            return Ok(None);
-        };
-        let ty = Type::of(&live.shape);
-        if matches!(live.shape, Shape::Custom(_)) {
-            check(&live.value, ty, false).map_err(|faults| format!("failed to convert old object: {faults}"))?;
-            check(&new.value, ty, false).map_err(|faults| format!("failed to convert new object: {faults}"))?;
-        }
-        let changes = compare(&live.value, &new.value, ty, Form::Sparse).map_err(|faults| faults.to_string())?;
-        let changes = self.cx.count(changes, api_version);
-        let all = changes.removed.union(&changes.modified).union(&changes.added);
-        Ok(Some(Version { shape: Cow::Owned(live.shape), all }))
-    }
+    let changes = compare(&live.value, &new.value, ty, Form::Sparse).map_err(|faults| faults.to_string())?;
+    Ok(Some(Version::new(Cow::Owned(live.shape), cx.count(changes, api_version))))
 }
 
 #[cfg(test)]

@@ -112,7 +112,8 @@ impl Reader {
             ("value", _) => {
                 let raw = parser.raw()?;
                 let notes = &mut self.notes;
-                notes.within_index(index, |notes| notes.within_key(&key, |notes| notes.value(&mut Parser::new(raw))))?;
+                notes
+                    .within_index(index, |notes| notes.within_key(&key, |notes| notes.value(&mut Parser::new(raw))))?;
                 operation.value = Some(if token == Token::Null { Node::Null } else { Node::new(raw) });
                 return Ok(());
             }
@@ -390,14 +391,18 @@ mod tests {
         let many = |count: usize| format!("[{}]", vec![r#"{"op":"test","path":"/a"}"#; count].join(","));
         assert!(apply(b"{}", many(10_000).as_bytes(), Validation::Warn).is_ok());
         let told = apply(b"{}", many(10_001).as_bytes(), Validation::Warn).expect_err("too many").message;
-        assert_eq!(told, "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001");
+        assert_eq!(
+            told,
+            "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001"
+        );
     }
 
     #[test]
     fn strictness_notes_what_is_repeated_or_unknown() {
         let patch = br#"[{"op":"add","path":"/a","value":1,"value":{"x":1,"x":2}},{"op":"test","path":"/b","more":1}]"#;
         let notes = apply(b"{}", patch, Validation::Strict).expect("applies").notes;
-        let expected = ["duplicate field \"[0].value\"", "duplicate field \"[0].value.x\"", "unknown field \"[1].more\""];
+        let expected =
+            ["duplicate field \"[0].value\"", "duplicate field \"[0].value.x\"", "unknown field \"[1].more\""];
         assert_eq!(notes, expected.map(|note| format!("json patch {note}")));
         assert!(apply(b"{}", patch, Validation::Ignore).expect("applies").notes.is_empty());
     }
@@ -405,11 +410,13 @@ mod tests {
     #[test]
     fn copies_are_bounded() {
         let big = format!("{{\"a\":[\"{}\"]}}", "x".repeat(1 << 20));
-        let copies = |count: usize| format!("[{}]", vec![r#"{"op":"copy","from":"/a/0","path":"/a/-"}"#; count].join(","));
+        let copies =
+            |count: usize| format!("[{}]", vec![r#"{"op":"copy","from":"/a/0","path":"/a/-"}"#; count].join(","));
         assert!(apply(big.as_bytes(), copies(2).as_bytes(), Validation::Warn).is_ok());
         assert_eq!(apply(big.as_bytes(), copies(3).as_bytes(), Validation::Warn).expect_err("too much").code, 422);
         // Depth doubles with each copy; the answer may be a refusal, never the end of the process.
-        let deep: Vec<_> = (0..20).map(|n| format!(r#"{{"op":"copy","from":"/a","path":"{}/a"}}"#, "/a".repeat(1 << n))).collect();
+        let deep: Vec<_> =
+            (0..20).map(|n| format!(r#"{{"op":"copy","from":"/a","path":"{}/a"}}"#, "/a".repeat(1 << n))).collect();
         let _ = apply(br#"{"a":{"a":{}}}"#, format!("[{}]", deep.join(",")).as_bytes(), Validation::Warn);
     }
 

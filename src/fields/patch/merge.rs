@@ -18,7 +18,9 @@ pub fn apply(object: &[u8], patch: &[u8], validation: Validation) -> Result<Patc
     let invalid = || Status::bad_request("Invalid JSON Patch");
     let wrong = match token {
         Ok(Token::Object | Token::Null) | Err(_) => None,
-        Ok(other) => Some(format!("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", other.word())),
+        Ok(other) => {
+            Some(format!("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", other.word()))
+        }
     };
     if strict && (read.is_err() || wrong.is_some()) {
         return Err(Status::bad_request(format!("error decoding patch: {}", explain(patch, wrong))));
@@ -89,7 +91,11 @@ mod tests {
     #[test]
     fn objects_merge_and_null_deletes() {
         for (object, patch, result) in [
-            (r#"{"b":{"z":1,"y":2},"a":1}"#, r#"{"a":null,"c":{"d":null,"e":[{"f":null}]}}"#, r#"{"b":{"z":1,"y":2},"c":{"e":[{}]}}"#),
+            (
+                r#"{"b":{"z":1,"y":2},"a":1}"#,
+                r#"{"a":null,"c":{"d":null,"e":[{"f":null}]}}"#,
+                r#"{"b":{"z":1,"y":2},"c":{"e":[{}]}}"#,
+            ),
             (r#"{"b":{"z":1,"y":2}}"#, r#"{"b":{"x":3}}"#, r#"{"b":{"x":3,"y":2,"z":1}}"#),
             (r#"{"a":[1,2]}"#, r#"{"a":{"b":null}}"#, r#"{"a":{}}"#),
             (r#"{"a":{"b":1}}"#, r#"{"a":[null]}"#, r#"{"a":[null]}"#),
@@ -104,7 +110,11 @@ mod tests {
     fn what_is_no_patch_is_told() {
         for (patch, strict, lax) in [
             ("[]", "json: cannot unmarshal array into Go value of type map[string]interface {}", None),
-            ("5", "json: cannot unmarshal number into Go value of type map[string]interface {}", Some("Invalid JSON Patch")),
+            (
+                "5",
+                "json: cannot unmarshal number into Go value of type map[string]interface {}",
+                Some("Invalid JSON Patch"),
+            ),
             ("{bad", "invalid character 'b' looking for beginning of object key string", Some("Invalid JSON Patch")),
             ("", "unexpected end of JSON input", Some("Invalid JSON Patch")),
         ] {

@@ -166,7 +166,9 @@ mod tests {
     fn equality_is_that_of_json() {
         let equal = |a: &str, b: &str| Node::new(a.as_bytes()).equals(&mut Node::new(b.as_bytes()));
         assert!(equal(r#"{"a":[1,null],"b":"x"}"#, r#"{ "b":"x", "a":[1, null] }"#));
-        for (a, b) in [("1", "1.0"), ("[]", "{}"), (r#"{"a":1}"#, r#"{"a":1,"b":2}"#), ("[null]", "[1]"), ("\"a\"", "1")] {
+        for (a, b) in
+            [("1", "1.0"), ("[]", "{}"), (r#"{"a":1}"#, r#"{"a":1,"b":2}"#), ("[null]", "[1]"), ("\"a\"", "1")]
+        {
             assert!(!equal(a, b), "{a} {b}");
         }
     }

@@ -135,7 +135,11 @@ fn list_field(kind: Kind, name: &str) -> Outcome<&'static Field> {
 }
 
 /// `original` with the patch laid over it. Directives that were obeyed are taken out of the patch.
-fn merge_maps(mut original: Map<String, Value>, patch: &mut Map<String, Value>, kind: Kind) -> Outcome<Map<String, Value>> {
+fn merge_maps(
+    mut original: Map<String, Value>,
+    patch: &mut Map<String, Value>,
+    kind: Kind,
+) -> Outcome<Map<String, Value>> {
     if let Some(directive) = patch.get(DIRECTIVE) {
         return match directive.as_str() {
             Some("replace") => {
@@ -253,7 +257,8 @@ fn order_lists(original: &mut Map<String, Value>, patch: &mut Map<String, Value>
         if maps {
             have_key([&patched, &own, &order, &live], key)?;
         }
-        original.insert(name.to_owned(), Value::Array(arrange(patched, own, &order, &live, if maps { key } else { "" })));
+        original
+            .insert(name.to_owned(), Value::Array(arrange(patched, own, &order, &live, if maps { key } else { "" })));
         patch.remove(name);
     }
     Ok(())
@@ -299,12 +304,7 @@ fn agrees(change: &[Value], order: &[Value], key: &str) -> Outcome<()> {
 }
 
 /// A list with the patch's items merged into it, as the field wants it.
-fn merge_field(
-    original: Vec<Value>,
-    patch: &mut [Value],
-    field: &'static Field,
-    deletes: bool,
-) -> Outcome<Vec<Value>> {
+fn merge_field(original: Vec<Value>, patch: &mut [Value], field: &'static Field, deletes: bool) -> Outcome<Vec<Value>> {
     if !field.patch.merge && !deletes {
         return Ok(patch.to_vec());
     }
@@ -509,7 +509,10 @@ mod tests {
             {"name": "a", "image": "2", "env": [{"name": "F"}, {"name": "E", "value": "1"}]}, {"name": "b"},
         ]);
         assert_eq!(merged["spec"]["containers"], containers);
-        assert_eq!((&merged["spec"]["tolerations"], &merged["spec"]["hostname"]), (&json!([{"key": "u"}]), &json!("h")));
+        assert_eq!(
+            (&merged["spec"]["tolerations"], &merged["spec"]["hostname"]),
+            (&json!([{"key": "u"}]), &json!("h"))
+        );
     }
 
     #[test]
@@ -519,7 +522,10 @@ mod tests {
             (json!({"containers": [{"name": "a", "$patch": "delete"}]}), "b"),
             (json!({"containers": [{"$patch": "replace"}, {"name": "z"}]}), "z"),
             (json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}), "ba"),
-            (json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "c"}], "containers": [{"name": "c"}]}), "abc"),
+            (
+                json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "c"}], "containers": [{"name": "c"}]}),
+                "abc",
+            ),
             (json!({"containers": null}), ""),
         ] {
             assert_eq!(names(patch.clone()).as_deref(), Ok(order), "{patch}");
@@ -542,13 +548,19 @@ mod tests {
     fn refusals_read_as_stocks() {
         for (patch, text) in [
             (json!([]), "400 json: cannot unmarshal array into Go value of type map[string]interface {}"),
-            (json!({"spec": {"volumes": [{"name": "v", "$retainKeys": "x"}]}}), "400 invalid patch format of retainKeys"),
+            (
+                json!({"spec": {"volumes": [{"name": "v", "$retainKeys": "x"}]}}),
+                "400 invalid patch format of retainKeys",
+            ),
             (
                 json!({"spec": {"volumes": [{"name": "v", "$retainKeys": ["name"], "emptyDir": {}}]}}),
                 "400 invalid patch format of retainKeys",
             ),
             (json!({"spec": {"$setElementOrder": []}}), "400 invalid patch format of setElementOrder list"),
-            (json!({"spec": {"$setElementOrder/containers": 1}}), "500 expected a []interface {}, but received a int64"),
+            (
+                json!({"spec": {"$setElementOrder/containers": 1}}),
+                "500 expected a []interface {}, but received a int64",
+            ),
             (
                 json!({"spec": {"containers": [{"image": "x"}]}}),
                 "500 map: map[image:x] does not contain declared merge key: name",
