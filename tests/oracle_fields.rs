@@ -127,20 +127,9 @@ impl World {
         let (group, names) = (text(&body["spec"]["group"]), &body["spec"]["names"]);
         for version in body["spec"]["versions"].as_array().into_iter().flatten() {
             let Some(schema) = version.pointer("/schema/openAPIV3Schema") else { continue };
-            self.custom.push(Arc::new(Resource {
-                kind: GroupVersionKind::new(&group, &text(&version["name"]), &text(&names["kind"])),
-                name: GroupResource::new(&group, &text(&names["plural"])),
-                singular: text(&names["plural"]).into(),
-                list_kind: text(&names["kind"]).into(),
-                namespaced: true,
-                verbs: Verbs::ALL,
-                short_names: Vec::new(),
-                categories: Vec::new(),
-                subresources: Vec::new(),
-                shape: Shape::Custom(Arc::new(structure(schema))),
-                storage: None,
-                fields: Vec::new(),
-            }));
+            let kind = GroupVersionKind::new(&group, &text(&version["name"]), &text(&names["kind"]));
+            let name = GroupResource::new(&group, &text(&names["plural"]));
+            self.custom.push(Arc::new(resource(kind, name, Shape::Custom(Arc::new(structure(schema))))));
         }
     }
 
@@ -282,13 +271,10 @@ impl World {
         let own = target.api_version();
         let replicas: &scale::Replicas<'_> = &[(&own, Some(&["spec", "replicas"]))];
         let list = self.scaled.get(&target.path).cloned().unwrap_or_else(|| managed::list(&parent).cloned());
-        let catalog = Catalog::builtin();
         let kind = GroupVersionKind::new("autoscaling", "v1", "Scale");
         let scale = monokube::schema::table::message("k8s.io.api.autoscaling.v1.Scale").expect("Scale");
-        let mut resource = catalog.find("", "v1", "configmaps").map(|r| clone(r)).expect("served");
-        (resource.kind, resource.shape) = (kind, Shape::Builtin(scale));
         let target = Target {
-            resource: Arc::new(resource),
+            resource: Arc::new(resource(kind, GroupResource::new("autoscaling", "scales"), Shape::Builtin(scale))),
             path: target.path.clone(),
             subresource: "scale".into(),
             named: true,
@@ -362,20 +348,22 @@ impl World {
     }
 }
 
-fn clone(resource: &Resource) -> Resource {
+/// A resource of which nothing but its names and its type matters.
+fn resource(kind: GroupVersionKind, name: GroupResource, shape: Shape) -> Resource {
     Resource {
-        kind: resource.kind.clone(),
-        name: resource.name.clone(),
-        singular: resource.singular.clone(),
-        list_kind: resource.list_kind.clone(),
-        namespaced: resource.namespaced,
-        verbs: resource.verbs,
+        singular: name.resource.clone(),
+        list_kind: kind.kind.clone(),
+        kind,
+        name,
+        namespaced: true,
+        verbs: Verbs::ALL,
         short_names: Vec::new(),
         categories: Vec::new(),
         subresources: Vec::new(),
-        shape: resource.shape.clone(),
+        shape,
         storage: None,
         fields: Vec::new(),
+        unknown_field: Default::default(),
     }
 }
 

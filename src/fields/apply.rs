@@ -283,8 +283,10 @@ mod tests {
     use crate::fields::update::{self, Converted};
     use crate::model::time::Time;
     use crate::schema::catalog::Catalog;
+    use crate::schema::structure::{self, Structure};
     use proptest::prelude::*;
     use serde_json::json;
+    use std::sync::Arc;
 
     /// A Deployment over time: each write takes a second.
     struct World {
@@ -466,6 +468,52 @@ mod tests {
         let mut object = json!({"metadata": {"annotations": {LAST_APPLIED: "x", "other": "y"}}});
         record(&mut object, &json!({"data": "z".repeat(MAX_ANNOTATIONS)}));
         assert_eq!(object, json!({"metadata": {"annotations": {"other": "y"}}}));
+    }
+
+    fn write_thrice(shape: &Shape, kind: &GroupVersionKind, spec: &dyn Fn(i64) -> Value) {
+        let cx = Context {
+            shape,
+            kind,
+            manager: "m",
+            subresource: "",
+            now: Time { seconds: 0, nanos: 0 },
+            reset: &Set::new(),
+            convert: &|_, _, _| Ok::<Option<Converted>, String>(None),
+        };
+        let body = |spec: Value| {
+            let (api_version, kind) = (cx.api_version(), kind.kind.as_str());
+            json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "t"}, "spec": spec})
+        };
+        let first = apply(None, &body(spec(1)), &cx, false).expect("applies");
+        let mut second = first.clone();
+        second["spec"] = spec(2);
+        update::update(Some(&first), &mut second, &cx);
+        apply(Some(&second), &body(spec(3)), &cx, true).expect("applies");
+        apply(Some(&first), &body(json!({})), &cx, true).expect("applies");
+    }
+
+    /// What a body may nest, through all of this, on the stack of a thread.
+    #[test]
+    fn what_nests_deeply_is_no_danger() {
+        const STACK: usize = 2 * 1024 * 1024;
+        const LEVELS: usize = crate::codec::json::MAX_DEPTH - 2;
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn(|| {
+            let anything = Structure { kind: structure::Kind::Object, preserve_unknown: true, ..Structure::default() };
+            let (shape, kind) =
+                (Shape::Custom(Arc::new(anything)), GroupVersionKind::new("example.com", "v1", "Thing"));
+            write_thrice(&shape, &kind, &|leaf| (0..LEVELS).fold(json!(leaf), |value, _| json!({"a": value})));
+            write_thrice(&shape, &kind, &|leaf| (0..LEVELS).fold(json!(leaf), |value, _| json!([value])));
+
+            let name = "k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition";
+            let shape = Shape::Builtin(crate::schema::table::message(name).expect("a message"));
+            let kind = GroupVersionKind::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+            write_thrice(&shape, &kind, &|leaf| {
+                let schema = json!({"type": "string", "description": leaf.to_string()});
+                let schema = (0..LEVELS / 2 - 4).fold(schema, |value, _| json!({"properties": {"a": value}}));
+                json!({"versions": [{"name": "v1", "schema": {"openAPIV3Schema": schema}}]})
+            });
+        });
+        thread.expect("a thread").join().expect("no panic");
     }
 
     fn objects() -> impl Strategy<Value = (GroupVersionKind, Shape, Value, Value)> {

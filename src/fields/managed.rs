@@ -270,27 +270,28 @@ pub fn cap(entries: &mut Vec<Entry>) -> Result<(), String> {
 /// managers. `old` and `new` are as they would be stored.
 pub fn keep_times(old: &Value, new: &mut Value) {
     let (Some(Value::Array(before)), Some(Value::Array(after))) = (list(old), list(new)) else { return };
-    let timeless = |entry: &Value| {
-        let mut entry = entry.clone();
-        entry.as_object_mut().map(|map| map.remove("time"));
-        entry
-    };
     let times_differ = before.iter().zip(after).any(|(a, b)| a.get("time") != b.get("time"));
-    let alike = before.len() == after.len() && before.iter().zip(after).all(|(a, b)| timeless(a) == timeless(b));
-    if !times_differ || !alike || !equal_but_managers(old, new) {
+    let alike = |a: &Value, b: &Value| equal_but(a, b, "time", |_, _| true);
+    if !times_differ || before.len() != after.len() || !before.iter().zip(after).all(|(a, b)| alike(a, b)) {
         return;
     }
-    let before = Value::Array(before.clone());
-    crate::model::object::set_meta(new, "managedFields", before);
+    let same_meta = |a: &Value, b: &Value| equal_but(a, b, "managedFields", |_, _| true);
+    if equal_but(old, new, "metadata", same_meta) {
+        let before = Value::Array(before.clone());
+        crate::model::object::set_meta(new, "managedFields", before);
+    }
 }
 
-fn equal_but_managers(old: &Value, new: &Value) -> bool {
-    let (Value::Object(a), Value::Object(b)) = (old, new) else { return false };
-    let meta = |object: &Map<String, Value>| object.get("metadata").and_then(Value::as_object).cloned();
-    let (Some(mut x), Some(mut y)) = (meta(a), meta(b)) else { return false };
-    x.remove("managedFields");
-    y.remove("managedFields");
-    x == y && a.len() == b.len() && a.iter().all(|(key, value)| key == "metadata" || b.get(key) == Some(value))
+/// Whether two maps are equal but for one field, of which `same` decides where both have it.
+fn equal_but(a: &Value, b: &Value, field: &str, same: impl Fn(&Value, &Value) -> bool) -> bool {
+    let (Value::Object(a), Value::Object(b)) = (a, b) else { return false };
+    let others = |map: &Map<String, Value>| map.len() - usize::from(map.contains_key(field));
+    others(a) == others(b)
+        && a.iter().all(|(name, value)| match b.get(name) {
+            Some(other) if name == field => same(value, other),
+            Some(other) => value == other,
+            None => name == field,
+        })
 }
 
 #[cfg(test)]

@@ -29,6 +29,3 @@ pub mod scale;
 pub mod set;
 pub mod typed;
 pub mod update;
-
-/// How deep a set of fields may nest: as deep as a body.
-pub const MAX_DEPTH: usize = crate::codec::json::MAX_DEPTH;

@@ -182,16 +182,6 @@ impl Set {
         }
     }
 
-    /// Members without members below them.
-    pub fn leaves(&self) -> Set {
-        let nodes = self.nodes.iter().map(|node| Node {
-            element: node.element.clone(),
-            member: node.member && node.children.is_empty(),
-            children: node.children.leaves(),
-        });
-        Set { nodes: nodes.collect() }
-    }
-
     /// The set with each declared field a member that leads to one: what applies to a field applies to its content.
     pub fn with_declared_fields(&self, ty: Option<Type<'_>>) -> Set {
         let atom = ty.map(Type::atom);

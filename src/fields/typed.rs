@@ -19,8 +19,9 @@ pub enum Type<'a> {
     /// A node of a custom resource's schema.
     Custom(Node<'a>),
     Scalar(Scalar),
-    /// Anything; its maps are merged, its lists are atomic.
-    Deduced,
+    /// Anything; its maps are merged, its lists are atomic. With how many levels of it lie above; below
+    /// [`MAX_DEDUCED`] of them all is opaque.
+    Deduced(u8),
     /// Anything, replaced as a whole.
     Opaque,
 }
@@ -96,6 +97,9 @@ pub enum Keys<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Forms(bool, bool, bool);
 
+/// How deep the fields of what has no schema are told apart. Stock has no such bound, and nothing real comes near it.
+const MAX_DEDUCED: u8 = 96;
+
 const META: &str = "k8s.io.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 impl<'a> Type<'a> {
@@ -119,18 +123,9 @@ impl<'a> Type<'a> {
             Type::Item(field) => item(field),
             Type::Custom(node) => node.atom(),
             Type::Scalar(scalar) => Atom::scalar(scalar),
-            Type::Deduced => Atom::any(Type::Deduced, false),
+            Type::Deduced(MAX_DEDUCED) => Type::Opaque.atom(),
+            Type::Deduced(level) => Atom::any(Type::Deduced(level + 1), false),
             Type::Opaque => Atom::any(Type::Opaque, true),
-        }
-    }
-
-    /// The message behind it, if it is a struct of one.
-    pub fn message(self) -> Option<&'static Message> {
-        match self {
-            Type::Message(message) => Some(message),
-            Type::Item(field) => field.message(),
-            Type::Field(field) if field.shape == table::Shape::One => field.message(),
-            _ => None,
         }
     }
 }
@@ -191,18 +186,18 @@ impl<'a> Atom<'a> {
         let atomic = relation.unwrap_or(message.atomic);
         match message.json {
             Json::Object => {
-                let values = if message.fields.is_empty() { Some(Type::Deduced) } else { None };
+                let values = if message.fields.is_empty() { Some(Type::Deduced(0)) } else { None };
                 Atom::map(Map { names: Names::Message(message), values, atomic })
             }
             Json::Time | Json::MicroTime | Json::Quantity => Atom::scalar(Scalar::Any),
             Json::Duration => Atom::scalar(Scalar::String),
             Json::Raw => match message.short_name() {
                 "RawExtension" => Type::Opaque.atom(),
-                "FieldsV1" => Atom::map(Map { names: Names::None, values: Some(Type::Deduced), atomic }),
-                _ => Type::Deduced.atom(),
+                "FieldsV1" => Atom::map(Map { names: Names::None, values: Some(Type::Deduced(0)), atomic }),
+                _ => Type::Deduced(0).atom(),
             },
             Json::IntOrString | Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => {
-                Type::Deduced.atom()
+                Type::Deduced(0).atom()
             }
             Json::Items => Atom::list(Relation::Atomic, Type::Scalar(Scalar::String)),
         }
@@ -261,7 +256,7 @@ impl<'a> Map<'a> {
             Names::Message(message) => !message.fields.is_empty(),
             Names::Custom(node) => node.is_whole_object() || !node.at.properties.is_empty(),
         };
-        !declares && matches!(self.values, Some(Type::Deduced))
+        !declares && matches!(self.values, Some(Type::Deduced(_)))
     }
 }
 
@@ -306,7 +301,7 @@ impl<'a> Node<'a> {
         let at = self.at;
         let values = match &at.values {
             Some(values) => Some(Type::Custom(self.below(values))),
-            None if self.preserves() || (at.properties.is_empty() && !self.is_whole_object()) => Some(Type::Deduced),
+            None if self.preserves() || (at.properties.is_empty() && !self.is_whole_object()) => Some(Type::Deduced(0)),
             None => None,
         };
         Map { names: Names::Custom(self), values, atomic: at.map_atomic }

@@ -592,4 +592,29 @@ mod tests {
                     duplicate field \"spec.hostname\", unknown field \"spec.zz\"";
         assert_eq!(refused.message, text);
     }
+
+    /// What a body may nest, through all three patches, on the stack of a thread.
+    #[test]
+    fn what_nests_deeply_is_no_danger() {
+        const STACK: usize = 2 * 1024 * 1024;
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn(|| {
+            let levels = crate::codec::json::MAX_DEPTH - 4;
+            let deep = |leaf: &str| format!("{}{leaf}{}", r#"{"spec":"#.repeat(levels), "}".repeat(levels));
+            let (one, two) = (deep("1"), deep("2"));
+            let merged = super::super::merge::apply(one.as_bytes(), two.as_bytes(), Validation::Warn).expect("a patch");
+            assert_eq!(merged.text, two.as_bytes());
+            let copies = format!(
+                r#"[{{"op":"test","path":"","value":{one}}},{{"op":"add","path":"/a","value":{two}}},{{"op":"copy","from":"/a","path":"{}/x"}}]"#,
+                "/spec".repeat(levels - 1)
+            );
+            super::super::json::apply(one.as_bytes(), copies.as_bytes(), Validation::Warn).expect("a patch");
+            let message = table::message("k8s.io.api.core.v1.Pod").expect("Pod");
+            let _ = apply(&json!({}), two.as_bytes(), message, Validation::Warn);
+            let parameters = format!(r#"{{"data":{two}}}"#);
+            let message = table::message("k8s.io.api.apps.v1.ControllerRevision").expect("ControllerRevision");
+            let revision = json!({"data": serde_json::Value::Null});
+            apply(&revision, parameters.as_bytes(), message, Validation::Warn).expect("a patch");
+        });
+        thread.expect("a thread").join().expect("no panic");
+    }
 }
