@@ -165,3 +165,91 @@ fn with_dangling(
     let gone = merged.all_fields().difference(&converted.all_fields()).intersection(last);
     Ok(merged.without(&gone))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::{apply::apply, managed, update::update};
+    use crate::model::names::GroupVersionKind;
+    use crate::model::time::Time;
+    use crate::schema::structure::{Kind, Structure};
+    use serde_json::json;
+    use std::sync::Arc;
+
+    const OLD: &str = "example.com/v1";
+
+    /// A kind whose field `spec.a` is `spec.b` in version 2.
+    fn shape(version: &str) -> Shape {
+        let text = || Structure { kind: Kind::String, ..Structure::default() };
+        let name = if version == OLD { "a" } else { "b" };
+        let fields = [(name.to_owned(), text()), ("same".to_owned(), text())];
+        let spec = Structure { kind: Kind::Object, properties: fields.into(), ..Structure::default() };
+        let properties = [("spec".to_owned(), spec)].into();
+        Shape::Custom(Arc::new(Structure { kind: Kind::Object, properties, ..Structure::default() }))
+    }
+
+    fn convert(object: &Value, _: &str, to: &str) -> Result<Option<Converted>, String> {
+        let (from, into) = if to == OLD { ("b", "a") } else { ("a", "b") };
+        let mut value = object.clone();
+        value["apiVersion"] = to.into();
+        if let Some(spec) = value["spec"].as_object_mut() {
+            spec.remove(from).map(|field| spec.insert(into.into(), field));
+        }
+        Ok(Some(Converted { value, shape: shape(to) }))
+    }
+
+    /// Who owns what after `write` in a version.
+    fn after(version: &str, manager: &str, write: impl FnOnce(&Context<'_>) -> Value) -> (Value, Vec<String>) {
+        let (_, version_name) = version.split_once('/').expect("a group");
+        let (shape, kind) = (shape(version), GroupVersionKind::new("example.com", version_name, "Thing"));
+        let cx = Context {
+            shape: &shape,
+            kind: &kind,
+            manager,
+            subresource: "",
+            now: Time { seconds: 0, nanos: 0 },
+            reset: &Set::new(),
+            convert: &convert,
+        };
+        let object = write(&cx);
+        let entries = managed::list(&object).and_then(Value::as_array).cloned().unwrap_or_default();
+        let owner = |entry: Value| {
+            let part = |name: &str| entry[name].as_str().unwrap_or("").to_owned();
+            format!("{} {} {}", part("manager"), part("apiVersion"), entry["fieldsV1"]["f:spec"])
+        };
+        (object, entries.into_iter().map(owner).collect())
+    }
+
+    fn body(version: &str, spec: Value) -> Value {
+        json!({"apiVersion": version, "kind": "Thing", "metadata": {"name": "t"}, "spec": spec})
+    }
+
+    #[test]
+    fn managers_of_another_version_are_asked_in_their_own() {
+        const NEW: &str = "example.com/v2";
+        let applied = |live: Option<&Value>, version: &'static str, spec: Value| {
+            let live = live.cloned();
+            move |cx: &Context<'_>| apply(live.as_ref(), &body(version, spec), cx, false).expect("applies")
+        };
+        let (old, owners) = after(OLD, "m1", applied(None, OLD, json!({"a": "1", "same": "1"})));
+        assert_eq!(owners, [r#"m1 example.com/v1 {"f:a":{},"f:same":{}}"#]);
+        let live = convert(&old, OLD, NEW).expect("converts").expect("served").value;
+
+        let (_, owners) = after(NEW, "u", |cx| {
+            let mut new = live.clone();
+            new["spec"]["b"] = "2".into();
+            update(Some(&live), &mut new, cx);
+            new
+        });
+        assert_eq!(owners, [r#"m1 example.com/v1 {"f:same":{}}"#, r#"u example.com/v2 {"f:b":{}}"#]);
+
+        let refused = after(NEW, "m2", |cx| {
+            json!(apply(Some(&live), &body(NEW, json!({"b": "2"})), cx, false).expect_err("owned").message)
+        });
+        assert_eq!(refused.0, "Apply failed with 1 conflict: conflict with \"m1\": .spec.a");
+
+        let (object, owners) = after(NEW, "m1", applied(Some(&live), NEW, json!({"same": "1"})));
+        assert_eq!(object["spec"], json!({"same": "1"}), "what it owned in the old version is pruned");
+        assert_eq!(owners, [r#"m1 example.com/v2 {"f:same":{}}"#]);
+    }
+}
