@@ -9,6 +9,7 @@
 
 pub mod json;
 pub mod protobuf;
+pub mod table;
 pub mod wire;
 
 #[cfg(test)]

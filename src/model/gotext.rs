@@ -57,6 +57,31 @@ pub fn json(value: &Value) -> String {
     out
 }
 
+/// Go's `%v` of a float: the shortest digits, with an exponent from a million on.
+pub fn float(number: f64) -> String {
+    match exponent(number) {
+        (_, -4..6) => number.to_string(),
+        (digits, power) => format!("{digits}e{}{:02}", if power < 0 { '-' } else { '+' }, power.abs()),
+    }
+}
+
+/// Go's `json.Marshal` of a float.
+pub fn json_float(number: f64) -> String {
+    match exponent(number) {
+        (_, -6..21) => number.to_string(),
+        (digits, power) => format!("{digits}e{}{}", if power < 0 { '-' } else { '+' }, power.abs()),
+    }
+}
+
+/// The shortest digits with one before the point, and the power of ten.
+fn exponent(number: f64) -> (String, i32) {
+    let text = format!("{number:e}");
+    match text.split_once('e') {
+        Some((digits, power)) => (digits.to_owned(), power.parse().unwrap_or(0)),
+        None => (text, 0),
+    }
+}
+
 /// Go's `%v` of a list of strings: `[a b c]`.
 pub fn list<T: AsRef<str>>(items: &[T]) -> String {
     let items: Vec<_> = items.iter().map(AsRef::as_ref).collect();
@@ -121,6 +146,22 @@ mod tests {
             ("99999999999999999999", "strconv.Atoi: parsing \"99999999999999999999\": value out of range"),
         ] {
             assert_eq!(atoi(text), Err(error.to_owned()));
+        }
+    }
+
+    #[test]
+    fn floats_are_printed_as_go_does() {
+        for (number, printed, json) in [
+            (0.0, "0", "0"),
+            (2.5, "2.5", "2.5"),
+            (-100_000.0, "-100000", "-100000"),
+            (1_234_567.5, "1.2345675e+06", "1234567.5"),
+            (0.0001, "0.0001", "0.0001"),
+            (0.000012, "1.2e-05", "0.000012"),
+            (1e-7, "1e-07", "1e-7"),
+            (1e21, "1e+21", "1e+21"),
+        ] {
+            assert_eq!((float(number).as_str(), json_float(number).as_str()), (printed, json));
         }
     }
 

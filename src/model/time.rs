@@ -3,6 +3,7 @@
 use compact_str::{CompactString, format_compact};
 use jiff::Timestamp;
 
+use super::duration::Duration;
 use super::gotext;
 
 /// A moment: seconds since 1970 and nanoseconds after them.
@@ -39,6 +40,13 @@ impl Time {
 
     pub fn parse_as(text: &str, precision: Precision) -> Result<Self, String> {
         Reader { text, rest: text, precision }.read()
+    }
+
+    /// How long after `earlier` this is, as far as a duration reaches.
+    pub fn since(self, earlier: Self) -> Duration {
+        let nanos = |time: Self| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+        let between = nanos(self) - nanos(earlier);
+        Duration(i64::try_from(between).unwrap_or(if between < 0 { i64::MIN } else { i64::MAX }))
     }
 
     pub fn is_zero(self) -> bool {

@@ -141,14 +141,19 @@ impl Message {
 
     /// The field with this name in JSON; fields of inline messages are found as JSON shows them.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
-        let at = self.by_name.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
-        let (last, through) = self.by_name[at].1.split_last()?;
+        let (last, through) = self.path(name)?.split_last()?;
         let mut fields = self.fields;
         for step in through {
             let Type::Message(inner) = fields[*step as usize].ty else { return None };
             fields = inner.fields;
         }
         Some(&fields[*last as usize])
+    }
+
+    /// Positions of the fields down to the one with this name in JSON: inline messages, then the field.
+    pub fn path(&self, name: &str) -> Option<&'static [u8]> {
+        let at = self.by_name.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
+        Some(self.by_name[at].1)
     }
 
     /// The name without its package: `Pod`.

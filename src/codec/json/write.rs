@@ -7,6 +7,7 @@ use crate::codec::protobuf::MAX_DEPTH;
 use crate::codec::protobuf::decode::{Slots, is_zero, numbered, time};
 use crate::codec::wire::{Malformed, Reader, Wire};
 use crate::model::duration::Duration;
+use crate::model::gotext;
 use crate::model::time::Precision;
 use crate::schema::table::{Field, Json, Message, Shape, Type};
 
@@ -167,8 +168,8 @@ fn scalar(out: &mut Vec<u8>, value: Wire<'_>, ty: Type) -> Result<(), Malformed>
         Type::Int64 => integer(out, value.varint()? as i64),
         Type::Double => {
             let Wire::Fixed64(bits) = value else { return Err(Malformed::WireType) };
-            let text = serde_json::Number::from_f64(f64::from_bits(bits)).ok_or(Malformed::Form)?.to_string();
-            out.extend_from_slice(text.strip_suffix(".0").unwrap_or(&text).as_bytes());
+            let number = Some(f64::from_bits(bits)).filter(|number| number.is_finite()).ok_or(Malformed::Form)?;
+            out.extend_from_slice(gotext::json_float(number).as_bytes());
         }
         Type::Bytes => {
             out.push(b'"');
@@ -276,7 +277,8 @@ fn key(out: &mut Vec<u8>, name: &str, first: &mut bool) {
     out.extend_from_slice(b"\":");
 }
 
-fn integer(out: &mut Vec<u8>, number: i64) {
+/// A whole number in decimal.
+pub fn integer(out: &mut Vec<u8>, number: i64) {
     let mut digits = [0; 20];
     let (mut at, mut rest) = (digits.len(), number.unsigned_abs());
     loop {

@@ -81,7 +81,7 @@ pub fn owners(raw: &[u8]) -> Result<impl Iterator<Item = Owner<'_>>, Malformed> 
 }
 
 /// The values of a repeated field.
-fn values(bytes: &[u8], wanted: u32) -> impl Iterator<Item = &[u8]> {
+pub fn values(bytes: &[u8], wanted: u32) -> impl Iterator<Item = &[u8]> {
     let mut reader = Reader::new(bytes);
     std::iter::from_fn(move || {
         while let Ok(Some((number, value))) = reader.field() {
