@@ -8,6 +8,7 @@
 //! write).
 
 pub mod json;
+pub mod negotiate;
 pub mod protobuf;
 pub mod table;
 pub mod wire;
