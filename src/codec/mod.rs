@@ -12,6 +12,7 @@ pub mod negotiate;
 pub mod protobuf;
 pub mod table;
 pub mod wire;
+pub mod yaml;
 
 #[cfg(test)]
 mod generate;

@@ -59,26 +59,61 @@ pub fn json(value: &Value) -> String {
 
 /// Go's `%v` of a float: the shortest digits, with an exponent from a million on.
 pub fn float(number: f64) -> String {
-    match exponent(number) {
-        (_, -4..6) => number.to_string(),
-        (digits, power) => format!("{digits}e{}{:02}", if power < 0 { '-' } else { '+' }, power.abs()),
-    }
+    shortest(&serde_json::to_string(&number).unwrap_or_default()).print(-4..6, 2)
+}
+
+/// The same of a float of 32 bits.
+pub fn float32(number: f32) -> String {
+    shortest(&serde_json::to_string(&number).unwrap_or_default()).print(-4..6, 2)
 }
 
 /// Go's `json.Marshal` of a float.
 pub fn json_float(number: f64) -> String {
-    match exponent(number) {
-        (_, -6..21) => number.to_string(),
-        (digits, power) => format!("{digits}e{}{}", if power < 0 { '-' } else { '+' }, power.abs()),
-    }
+    shortest(&serde_json::to_string(&number).unwrap_or_default()).print(-6..21, 1)
 }
 
-/// The shortest digits with one before the point, and the power of ten.
-fn exponent(number: f64) -> (String, i32) {
-    let text = format!("{number:e}");
-    match text.split_once('e') {
-        Some((digits, power)) => (digits.to_owned(), power.parse().unwrap_or(0)),
-        None => (text, 0),
+/// A decimal number: a sign, digits without zeros at either end, and the power of ten of the first.
+struct Decimal {
+    negative: bool,
+    digits: String,
+    power: i32,
+}
+
+/// The number in serde_json's text, which has the shortest digits that read back as the same. What is no number is 0.
+fn shortest(text: &str) -> Decimal {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.trim_start_matches('-').split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{}{fraction}", whole.trim_start_matches('-'));
+    let digits = all.trim_start_matches('0');
+    let point = whole.trim_start_matches('-').len() as i32 - (all.len() - digits.len()) as i32;
+    let power = point - 1 + exponent.parse::<i32>().unwrap_or(0);
+    let digits = digits.trim_end_matches('0').to_owned();
+    if digits.bytes().any(|b| b.is_ascii_digit()) {
+        return Decimal { negative: text.starts_with('-'), digits, power };
+    }
+    Decimal { negative: text.starts_with('-'), digits: "0".into(), power: 0 }
+}
+
+impl Decimal {
+    /// With an exponent of at least that many digits outside of `plain` powers.
+    fn print(&self, plain: std::ops::Range<i32>, exponent_digits: usize) -> String {
+        let sign = if self.negative { "-" } else { "" };
+        let digits = &self.digits;
+        if !plain.contains(&self.power) {
+            let point = if digits.len() > 1 { "." } else { "" };
+            let direction = if self.power < 0 { '-' } else { '+' };
+            let power = self.power.unsigned_abs();
+            return format!("{sign}{}{point}{}e{direction}{power:0exponent_digits$}", &digits[..1], &digits[1..]);
+        }
+        if self.power < 0 {
+            return format!("{sign}0.{}{digits}", "0".repeat(self.power.unsigned_abs() as usize - 1));
+        }
+        let whole = self.power as usize + 1;
+        match digits.len().checked_sub(whole) {
+            None => format!("{sign}{digits}{}", "0".repeat(whole - digits.len())),
+            Some(0) => format!("{sign}{digits}"),
+            Some(_) => format!("{sign}{}.{}", &digits[..whole], &digits[whole..]),
+        }
     }
 }
 
@@ -153,6 +188,9 @@ mod tests {
     fn floats_are_printed_as_go_does() {
         for (number, printed, json) in [
             (0.0, "0", "0"),
+            (-0.0, "-0", "-0"),
+            (933259433729384.25, "9.332594337293842e+14", "933259433729384.2"),
+            (100.0, "100", "100"),
             (2.5, "2.5", "2.5"),
             (-100_000.0, "-100000", "-100000"),
             (1_234_567.5, "1.2345675e+06", "1234567.5"),

@@ -2,12 +2,14 @@
 //!
 //! In reading order: `parse` (any JSON to a value, bounded), `syntax` (what is wrong with a text, in Go's words),
 //! `decode` (JSON of a known type to a sparse value), `write` (protobuf bytes to JSON text without a tree in between),
-//! `scan` (metadata and fields straight from the text, and the splice of a resourceVersion).
+//! `tree` (a value to JSON text), `scan` (metadata and fields straight from the text, and the splice of a
+//! resourceVersion).
 
 pub mod decode;
 pub mod parse;
 pub mod scan;
 pub mod syntax;
+pub mod tree;
 pub mod write;
 
 /// How deep a body may nest. Stock takes 10,000; nothing real comes near this.
