@@ -7,6 +7,8 @@
 //! In reading order: `wire` (protobuf's alphabet), `protobuf` (encode, decode, scan, splice), `json` (parse, decode,
 //! write).
 
+pub mod answer;
+pub mod cbor;
 pub mod json;
 pub mod negotiate;
 pub mod protobuf;

@@ -25,10 +25,19 @@ const fn kind(
     Kind { message, columns, cells, order: None }
 }
 
+/// Of kinds without columns of their own: nothing but the metadata, which all objects have as their first field, is read.
+static PLAIN: Kind = kind(&t::APIMACHINERY_PKG_APIS_META_V1_PARTIALOBJECTMETADATA, c::PLAIN, plain::created_at);
+
 /// The kind with this message; a plain one when it has no columns of its own.
 pub fn of(message: &'static Message) -> &'static Kind {
-    static PLAIN: Kind = kind(&t::APIMACHINERY_PKG_APIS_META_V1_PARTIALOBJECTMETADATA, c::PLAIN, plain::created_at);
     KINDS.iter().find(|kind| kind.message == message).unwrap_or(&PLAIN)
+}
+
+impl Kind {
+    /// Whether it has no columns of its own.
+    pub fn is_plain(&self) -> bool {
+        std::ptr::eq(self, &PLAIN)
+    }
 }
 
 #[rustfmt::skip]
