@@ -1,4 +1,5 @@
 //! All integration tests in one binary, so that linking stays cheap.
 
+mod oracle;
 mod store;
 mod tidy;

@@ -280,7 +280,7 @@ impl<T: Item> List<T> {
         let whole = self.style.representation.view == Shown::Whole;
         if !whole {
             let made: Result<Vec<_>, _> =
-                self.items.as_slice().iter().map(|item| self.subject.metadata_message(item.raw())).collect();
+                self.items.as_slice().iter().map(|item| self.subject.metadata_message(item.kept())).collect();
             self.form = Form::Protobuf(made?.into_iter());
         }
         let items: usize = match &self.form {

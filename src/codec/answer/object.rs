@@ -21,7 +21,7 @@ impl Subject {
     pub fn object(&self, item: &impl Item, style: Style) -> Result<Bytes, Malformed> {
         let representation = style.representation;
         if representation.media == Media::Protobuf {
-            return self.enveloped(item.raw(), representation);
+            return self.enveloped(item, representation);
         }
         let mut json = Vec::with_capacity(item.raw().len() * 2);
         self.json(&mut json, item, style, true)?;
@@ -29,11 +29,11 @@ impl Subject {
     }
 
     /// The object in its own envelope: an answer, and what events hold.
-    pub(super) fn enveloped(&self, raw: &[u8], representation: Representation) -> Result<Bytes, Malformed> {
+    pub(super) fn enveloped(&self, item: &impl Item, representation: Representation) -> Result<Bytes, Malformed> {
         match representation.view {
-            Shown::Whole => Ok(envelope::wrap(&self.api_version, &self.kind, raw)),
+            Shown::Whole => Ok(envelope::wrap(&self.api_version, &self.kind, item.raw())),
             Shown::Metadata(version) => {
-                let message = self.metadata_message(raw)?;
+                let message = self.metadata_message(item.kept())?;
                 Ok(envelope::wrap(version.api_version(), "PartialObjectMetadata", &message))
             }
             Shown::Table(_) | Shown::MetadataList(_) => Err(Malformed::Form),

@@ -29,7 +29,7 @@ impl Subject {
     ) -> Result<(), Malformed> {
         match style.representation.view {
             Shown::Whole => self.whole(out, item.raw(), listed),
-            Shown::Metadata(version) | Shown::MetadataList(version) => self.metadata(out, item.raw(), version),
+            Shown::Metadata(version) | Shown::MetadataList(version) => self.metadata(out, item.kept(), version),
             Shown::Table(version) => self.row(out, item, style, version),
         }
     }
@@ -45,14 +45,14 @@ impl Subject {
         }
     }
 
-    /// A `PartialObjectMetadata`; nothing but the metadata is read.
+    /// A `PartialObjectMetadata` of the object as it is kept; nothing but the metadata is read.
     fn metadata(&self, out: &mut Vec<u8>, raw: &[u8], version: MetaVersion) -> Result<(), Malformed> {
         out.extend_from_slice(b"{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":");
         write::string(out, version.api_version());
         out.extend_from_slice(b",\"metadata\":");
         match &self.shape {
             Shape::Builtin(_) => {
-                write::message(out, scan::metadata(raw)?, &t::APIMACHINERY_PKG_APIS_META_V1_OBJECTMETA)?;
+                write::message(out, &self.shown_metadata(raw)?, &t::APIMACHINERY_PKG_APIS_META_V1_OBJECTMETA)?;
             }
             Shape::Custom(_) => {
                 out.extend_from_slice(json::scan::metadata(raw).map_err(|_| Malformed::Form)?);
@@ -66,7 +66,7 @@ impl Subject {
     pub(super) fn metadata_message(&self, raw: &[u8]) -> Result<Vec<u8>, Malformed> {
         let mut out = Vec::new();
         match &self.shape {
-            Shape::Builtin(_) => put_bytes(&mut out, 1, scan::metadata(raw)?),
+            Shape::Builtin(_) => put_bytes(&mut out, 1, &self.shown_metadata(raw)?),
             Shape::Custom(_) => {
                 let json = json::scan::metadata(raw).map_err(|_| Malformed::Form)?;
                 let message = &t::APIMACHINERY_PKG_APIS_META_V1_OBJECTMETA;
@@ -75,6 +75,15 @@ impl Subject {
             }
         }
         Ok(out)
+    }
+
+    /// The metadata without what is hidden when it is shown alone.
+    fn shown_metadata<'a>(&self, raw: &'a [u8]) -> Result<Cow<'a, [u8]>, Malformed> {
+        let metadata = scan::metadata(raw)?;
+        match &self.rows {
+            Rows::Builtin(kind) if !kind.hidden.is_empty() => scan::without_annotations(metadata, kind.hidden),
+            _ => Ok(Cow::Borrowed(metadata)),
+        }
     }
 
     fn row(&self, out: &mut Vec<u8>, item: &impl Item, style: Style, version: MetaVersion) -> Result<(), Malformed> {
@@ -89,7 +98,7 @@ impl Subject {
         let out = row.end();
         match style.include {
             Include::None => out.extend_from_slice(b"null"),
-            Include::Metadata => self.metadata(out, item.raw(), version)?,
+            Include::Metadata => self.metadata(out, item.kept(), version)?,
             Include::Object => self.whole(out, item.raw(), false)?,
         }
         out.push(b'}');

@@ -42,7 +42,7 @@ impl Subject {
             return Err(Malformed::Form);
         }
         framed(event.name(), style.representation.media, |media| match media {
-            Media::Protobuf => self.enveloped(item.raw(), style.representation),
+            Media::Protobuf => self.enveloped(item, style.representation),
             _ => {
                 let mut json = Vec::with_capacity(item.raw().len() * 2);
                 self.json(&mut json, item, style, columns)?;

@@ -2,6 +2,8 @@
 //!
 //! Every object's message has its ObjectMeta (or ListMeta) as field 1.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::decode::numbered;
@@ -16,6 +18,7 @@ mod meta {
     pub const RESOURCE_VERSION: u32 = 6;
     pub const DELETION_TIMESTAMP: u32 = 9;
     pub const LABELS: u32 = 11;
+    pub const ANNOTATIONS: u32 = 12;
     pub const OWNER_REFERENCES: u32 = 13;
 }
 
@@ -53,6 +56,23 @@ pub fn is_deleting(raw: &[u8]) -> Result<bool, Malformed> {
 pub fn labels(raw: &[u8]) -> Result<impl Iterator<Item = (&str, &str)>, Malformed> {
     let entries = values(metadata(raw)?, meta::LABELS);
     Ok(entries.filter_map(|entry| Some((text(entry, 1).ok()?, text(entry, 2).ok()?))))
+}
+
+/// The bytes of metadata without these annotations.
+pub fn without_annotations<'a>(metadata: &'a [u8], names: &[&str]) -> Result<Cow<'a, [u8]>, Malformed> {
+    let hidden = |entry: &[u8]| text(entry, 1).is_ok_and(|key| names.contains(&key));
+    if !values(metadata, meta::ANNOTATIONS).any(hidden) {
+        return Ok(Cow::Borrowed(metadata));
+    }
+    let (mut reader, mut start, mut kept) = (Reader::new(metadata), 0, Vec::with_capacity(metadata.len()));
+    while let Some((number, value)) = reader.field()? {
+        let bytes = &metadata[start..reader.position()];
+        start = reader.position();
+        if number != meta::ANNOTATIONS || !hidden(value.bytes()?) {
+            kept.extend_from_slice(bytes);
+        }
+    }
+    Ok(Cow::Owned(kept))
 }
 
 /// One owner reference.

@@ -15,6 +15,8 @@ pub struct Kind {
     pub cells: fn(&mut Row<'_>, View<'_>),
     /// Of a list that is not shown in the order of names: what it is sorted by.
     pub order: Option<for<'a> fn(View<'a>) -> (i64, &'a str)>,
+    /// Annotations that stand for a field which the type has no more; metadata shown alone is without them.
+    pub hidden: &'static [&'static str],
 }
 
 const fn kind(
@@ -22,7 +24,7 @@ const fn kind(
     columns: &'static [Column<'static>],
     cells: fn(&mut Row<'_>, View<'_>),
 ) -> Kind {
-    Kind { message, columns, cells, order: None }
+    Kind { message, columns, cells, order: None, hidden: &[] }
 }
 
 /// Of kinds without columns of their own: nothing but the metadata, which all objects have as their first field, is read.
@@ -58,8 +60,10 @@ pub static KINDS: &[Kind] = &[
     kind(&t::API_CORE_V1_SERVICE, c::SERVICES, network::service),
     kind(&t::API_CORE_V1_SERVICEACCOUNT, c::SERVICE_ACCOUNTS, plain::name_and_age),
     kind(&t::API_APPS_V1_CONTROLLERREVISION, c::CONTROLLER_REVISIONS, workloads::controller_revision),
-    kind(&t::API_APPS_V1_DAEMONSET, c::DAEMON_SETS, workloads::daemon_set),
-    kind(&t::API_APPS_V1_DEPLOYMENT, c::DEPLOYMENTS, workloads::deployment),
+    Kind { hidden: &["deprecated.daemonset.template.generation"],
+        ..kind(&t::API_APPS_V1_DAEMONSET, c::DAEMON_SETS, workloads::daemon_set) },
+    Kind { hidden: &["deprecated.deployment.rollback.rollbackTo"],
+        ..kind(&t::API_APPS_V1_DEPLOYMENT, c::DEPLOYMENTS, workloads::deployment) },
     kind(&t::API_APPS_V1_REPLICASET, c::REPLICA_SETS, workloads::replica_set),
     kind(&t::API_APPS_V1_STATEFULSET, c::STATEFUL_SETS, workloads::stateful_set),
     kind(&t::API_AUTOSCALING_V2_HORIZONTALPODAUTOSCALER, c::HORIZONTAL_POD_AUTOSCALERS, workloads::autoscaler),
