@@ -63,6 +63,36 @@ impl Time {
         self.to_text_as(Precision::Micros)
     }
 
+    /// Appends [`Self::to_text_as`].
+    pub fn append(self, precision: Precision, out: &mut Vec<u8>) {
+        let (year, month, day) = civil(self.seconds.div_euclid(DAY));
+        let Ok(year @ 0..=9999) = u32::try_from(year) else {
+            return out.extend_from_slice(self.to_text_as(precision).as_bytes());
+        };
+        let second = self.seconds.rem_euclid(DAY) as u32;
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        let mut pair = |at: usize, number: u32| {
+            text[at] = b'0' + (number / 10) as u8;
+            text[at + 1] = b'0' + (number % 10) as u8;
+        };
+        pair(0, year / 100);
+        pair(2, year % 100);
+        pair(5, month);
+        pair(8, day);
+        pair(11, second / 3600);
+        pair(14, second / 60 % 60);
+        pair(17, second % 60);
+        if precision == Precision::Micros {
+            let micros = self.nanos / 1000;
+            pair(20, micros / 10_000);
+            pair(22, micros / 100 % 100);
+            pair(24, micros % 100);
+            return out.extend_from_slice(&text);
+        }
+        text[19] = b'Z';
+        out.extend_from_slice(&text[..20]);
+    }
+
     pub fn to_text_as(self, precision: Precision) -> CompactString {
         let (year, month, day) = civil(self.seconds.div_euclid(DAY));
         let second = self.seconds.rem_euclid(DAY) as u32;
@@ -316,6 +346,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn both_ways_of_printing_agree(seconds in -200_000_000_000i64..300_000_000_000, nanos in 0u32..1_000_000_000) {
+            for precision in [Precision::Seconds, Precision::Micros] {
+                let (time, mut appended) = (Time { seconds, nanos }, Vec::new());
+                time.append(precision, &mut appended);
+                prop_assert_eq!(appended, time.to_text_as(precision).as_bytes().to_vec());
+            }
+        }
+
         #[test]
         fn what_is_printed_is_read_again(seconds in Time::ZERO.seconds..253_402_300_800, micros in 0u32..1_000_000) {
             let time = Time { seconds, nanos: micros * 1000 };

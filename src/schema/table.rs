@@ -25,6 +25,8 @@ pub struct Message {
     pub index: &'static [u8],
     /// Positions in `fields` by ascending field number: the order on the wire.
     pub ascending: &'static [u8],
+    /// JSON has the order of the wire.
+    pub in_order: bool,
     /// JSON name -> positions down to the field, through inline messages; sorted by name.
     pub by_name: &'static [(&'static str, &'static [u8])],
 }
@@ -49,6 +51,8 @@ pub enum Json {
 pub struct Field {
     /// Its JSON name.
     pub name: &'static str,
+    /// The same as a JSON text has it: `,"name":`.
+    pub key: &'static str,
     pub number: u32,
     pub shape: Shape,
     /// Of the value, of a list's item or of a map's value.
@@ -59,6 +63,8 @@ pub struct Field {
     pub always: bool,
     /// A message that is no pointer, yet left out of JSON when it is zero.
     pub omit_zero: bool,
+    /// JSON may have something for it when it is unset.
+    pub shown_unset: bool,
     /// Its own fields stand in the parent's JSON.
     pub inline: bool,
     /// A null item of the list stays unset instead of becoming an empty one.
@@ -137,6 +143,12 @@ impl Message {
     pub fn numbered(&self, number: u32) -> Option<&'static Field> {
         let at = *self.index.get(number as usize)?;
         self.fields.get(at as usize)
+    }
+
+    /// Where in [`Message::fields`] the field with this number is.
+    #[inline]
+    pub fn place(&self, number: u32) -> Option<usize> {
+        self.index.get(number as usize).copied().filter(|at| *at != u8::MAX).map(usize::from)
     }
 
     /// The field with this name in JSON; fields of inline messages are found as JSON shows them.

@@ -231,6 +231,7 @@ fn custom(definition: &Value) -> Subject {
         shape: Shape::Custom(Structure::default().into()),
         storage: None,
         fields: Vec::new(),
+        unknown_field: Default::default(),
     };
     let columns = version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default();
     Subject::custom(&resource, Printer::new(&columns).into())

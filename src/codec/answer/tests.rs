@@ -44,6 +44,7 @@ fn things() -> Subject {
         shape: Shape::Custom(Structure::default().into()),
         storage: None,
         fields: Vec::new(),
+        unknown_field: Default::default(),
     };
     Subject::custom(&resource, Printer::new(&[]).into())
 }
