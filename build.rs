@@ -100,7 +100,7 @@ impl<'a> Tables<'a> {
         write!(
             text,
             "pub static {}: Message = Message {{ name: {:?}, json: Json::{}, object: {}, any: {}, kinds: {}, atomic: {}, unions: {},\n  \
-             index: &{index:?}, ascending: &{by_number:?}, by_name: &[{}], fields: &[\n",
+             index: &{index:?}, ascending: &{by_number:?}, in_order: {}, by_name: &[{}], fields: &[\n",
             ident(message.full_name()),
             message.full_name(),
             self.json(&options),
@@ -109,6 +109,7 @@ impl<'a> Tables<'a> {
             self.kinds(&options),
             self.option(&options, "struct_type").and_then(|v| v.as_str().map(|s| s == "atomic")).unwrap_or(false),
             self.unions(&options),
+            by_number.is_sorted(),
             by_name.join(", "),
         )
         .unwrap();
@@ -151,10 +152,13 @@ impl<'a> Tables<'a> {
             Kind::Message(_) => is("value") == "false" && is("inline") == "false",
             _ => field.supports_presence(),
         };
+        let key = format!(",\"{}\":", field.json_name());
+        let message_value = shape == "One" && !pointer && matches!(field.kind(), Kind::Message(_));
+        let shown_unset = is("always") == "true" || (message_value && is("omit_zero") == "false");
         writeln!(
             text,
-            "    Field {{ name: {:?}, number: {}, shape: Shape::{shape}, ty: {}, pointer: {pointer}, always: {}, omit_zero: {}, \
-             inline: {}, item_pointer: {}, doc: &FieldDoc {{ required: {}, default: {:?}, choices: &{:?}, format: {:?}, granular: {} }}, \
+            "    Field {{ name: {:?}, key: {key:?}, number: {}, shape: Shape::{shape}, ty: {}, pointer: {pointer}, always: {}, \
+             omit_zero: {}, shown_unset: {shown_unset}, inline: {}, item_pointer: {}, doc: &FieldDoc {{ required: {}, default: {:?}, choices: &{:?}, format: {:?}, granular: {} }}, \
              list: {}, map_atomic: {}, patch: {}, go: {:?}, key_go: {:?}, container_go: {:?} }},",
             field.json_name(),
             field.number(),

@@ -7,9 +7,14 @@
 //! In reading order: `wire` (protobuf's alphabet), `protobuf` (encode, decode, scan, splice), `json` (parse, decode,
 //! write).
 
+pub mod answer;
+pub mod cbor;
 pub mod json;
+pub mod negotiate;
 pub mod protobuf;
+pub mod table;
 pub mod wire;
+pub mod yaml;
 
 #[cfg(test)]
 pub(crate) mod generate;

@@ -57,6 +57,66 @@ pub fn json(value: &Value) -> String {
     out
 }
 
+/// Go's `%v` of a float: the shortest digits, with an exponent from a million on.
+pub fn float(number: f64) -> String {
+    shortest(&serde_json::to_string(&number).unwrap_or_default()).print(-4..6, 2)
+}
+
+/// The same of a float of 32 bits.
+pub fn float32(number: f32) -> String {
+    shortest(&serde_json::to_string(&number).unwrap_or_default()).print(-4..6, 2)
+}
+
+/// Go's `json.Marshal` of a float.
+pub fn json_float(number: f64) -> String {
+    shortest(&serde_json::to_string(&number).unwrap_or_default()).print(-6..21, 1)
+}
+
+/// A decimal number: a sign, digits without zeros at either end, and the power of ten of the first.
+struct Decimal {
+    negative: bool,
+    digits: String,
+    power: i32,
+}
+
+/// The number in serde_json's text, which has the shortest digits that read back as the same. What is no number is 0.
+fn shortest(text: &str) -> Decimal {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.trim_start_matches('-').split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{}{fraction}", whole.trim_start_matches('-'));
+    let digits = all.trim_start_matches('0');
+    let point = whole.trim_start_matches('-').len() as i32 - (all.len() - digits.len()) as i32;
+    let power = point - 1 + exponent.parse::<i32>().unwrap_or(0);
+    let digits = digits.trim_end_matches('0').to_owned();
+    if digits.bytes().any(|b| b.is_ascii_digit()) {
+        return Decimal { negative: text.starts_with('-'), digits, power };
+    }
+    Decimal { negative: text.starts_with('-'), digits: "0".into(), power: 0 }
+}
+
+impl Decimal {
+    /// With an exponent of at least that many digits outside of `plain` powers.
+    fn print(&self, plain: std::ops::Range<i32>, exponent_digits: usize) -> String {
+        let sign = if self.negative { "-" } else { "" };
+        let digits = &self.digits;
+        if !plain.contains(&self.power) {
+            let point = if digits.len() > 1 { "." } else { "" };
+            let direction = if self.power < 0 { '-' } else { '+' };
+            let power = self.power.unsigned_abs();
+            return format!("{sign}{}{point}{}e{direction}{power:0exponent_digits$}", &digits[..1], &digits[1..]);
+        }
+        if self.power < 0 {
+            return format!("{sign}0.{}{digits}", "0".repeat(self.power.unsigned_abs() as usize - 1));
+        }
+        let whole = self.power as usize + 1;
+        match digits.len().checked_sub(whole) {
+            None => format!("{sign}{digits}{}", "0".repeat(whole - digits.len())),
+            Some(0) => format!("{sign}{digits}"),
+            Some(_) => format!("{sign}{}.{}", &digits[..whole], &digits[whole..]),
+        }
+    }
+}
+
 /// Go's `%v` of a list of strings: `[a b c]`.
 pub fn list<T: AsRef<str>>(items: &[T]) -> String {
     let items: Vec<_> = items.iter().map(AsRef::as_ref).collect();
@@ -122,18 +182,6 @@ pub fn number(number: &Number) -> String {
     }
 }
 
-/// Go's `%v` of a double: `1e+06` from a million on, `1e-05` below a ten-thousandth.
-pub fn float(number: f64) -> String {
-    let scientific = format!("{number:e}");
-    let Some((digits, exponent)) = scientific.split_once('e') else { return number.to_string() };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if number == 0.0 || (-4..6).contains(&exponent) {
-        return number.to_string();
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
-}
-
 /// Go's `strconv.Atoi`; the error is its text.
 pub fn atoi(text: &str) -> Result<i64, String> {
     text.parse::<i64>().map_err(|error| {
@@ -189,6 +237,25 @@ mod tests {
         let doubles = [1.0, 1e6, 123456789.0, 1e21, 0.0001, 0.00001, -2.5e-7, 0.0, 12345.5];
         let texts = ["1", "1e+06", "1.23456789e+08", "1e+21", "0.0001", "1e-05", "-2.5e-07", "0", "12345.5"];
         assert_eq!(doubles.map(float), texts);
+    }
+
+    #[test]
+    fn floats_are_printed_as_go_does() {
+        for (number, printed, json) in [
+            (0.0, "0", "0"),
+            (-0.0, "-0", "-0"),
+            (933_259_433_729_384.3, "9.332594337293842e+14", "933259433729384.2"),
+            (100.0, "100", "100"),
+            (2.5, "2.5", "2.5"),
+            (-100_000.0, "-100000", "-100000"),
+            (1_234_567.5, "1.2345675e+06", "1234567.5"),
+            (0.0001, "0.0001", "0.0001"),
+            (0.000012, "1.2e-05", "0.000012"),
+            (1e-7, "1e-07", "1e-7"),
+            (1e21, "1e+21", "1e+21"),
+        ] {
+            assert_eq!((float(number).as_str(), json_float(number).as_str()), (printed, json));
+        }
     }
 
     #[test]

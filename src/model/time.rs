@@ -3,6 +3,7 @@
 use compact_str::{CompactString, format_compact};
 use jiff::Timestamp;
 
+use super::duration::Duration;
 use super::gotext;
 
 /// A moment: seconds since 1970 and nanoseconds after them.
@@ -41,6 +42,13 @@ impl Time {
         Reader { text, rest: text, precision }.read()
     }
 
+    /// How long after `earlier` this is, as far as a duration reaches.
+    pub fn since(self, earlier: Self) -> Duration {
+        let nanos = |time: Self| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+        let between = nanos(self) - nanos(earlier);
+        Duration(i64::try_from(between).unwrap_or(if between < 0 { i64::MIN } else { i64::MAX }))
+    }
+
     pub fn is_zero(self) -> bool {
         self == Self::ZERO
     }
@@ -53,6 +61,36 @@ impl Time {
     /// `2006-01-02T15:04:05.000000Z`, what is smaller cut off.
     pub fn to_micros_text(self) -> CompactString {
         self.to_text_as(Precision::Micros)
+    }
+
+    /// Appends [`Self::to_text_as`].
+    pub fn append(self, precision: Precision, out: &mut Vec<u8>) {
+        let (year, month, day) = civil(self.seconds.div_euclid(DAY));
+        let Ok(year @ 0..=9999) = u32::try_from(year) else {
+            return out.extend_from_slice(self.to_text_as(precision).as_bytes());
+        };
+        let second = self.seconds.rem_euclid(DAY) as u32;
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        let mut pair = |at: usize, number: u32| {
+            text[at] = b'0' + (number / 10) as u8;
+            text[at + 1] = b'0' + (number % 10) as u8;
+        };
+        pair(0, year / 100);
+        pair(2, year % 100);
+        pair(5, month);
+        pair(8, day);
+        pair(11, second / 3600);
+        pair(14, second / 60 % 60);
+        pair(17, second % 60);
+        if precision == Precision::Micros {
+            let micros = self.nanos / 1000;
+            pair(20, micros / 10_000);
+            pair(22, micros / 100 % 100);
+            pair(24, micros % 100);
+            return out.extend_from_slice(&text);
+        }
+        text[19] = b'Z';
+        out.extend_from_slice(&text[..20]);
     }
 
     pub fn to_text_as(self, precision: Precision) -> CompactString {
@@ -308,6 +346,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn both_ways_of_printing_agree(seconds in -200_000_000_000i64..300_000_000_000, nanos in 0u32..1_000_000_000) {
+            for precision in [Precision::Seconds, Precision::Micros] {
+                let (time, mut appended) = (Time { seconds, nanos }, Vec::new());
+                time.append(precision, &mut appended);
+                prop_assert_eq!(appended, time.to_text_as(precision).as_bytes().to_vec());
+            }
+        }
+
         #[test]
         fn what_is_printed_is_read_again(seconds in Time::ZERO.seconds..253_402_300_800, micros in 0u32..1_000_000) {
             let time = Time { seconds, nanos: micros * 1000 };

@@ -25,6 +25,8 @@ pub struct Message {
     pub index: &'static [u8],
     /// Positions in `fields` by ascending field number: the order on the wire.
     pub ascending: &'static [u8],
+    /// JSON has the order of the wire.
+    pub in_order: bool,
     /// JSON name -> positions down to the field, through inline messages; sorted by name.
     pub by_name: &'static [(&'static str, &'static [u8])],
 }
@@ -49,6 +51,8 @@ pub enum Json {
 pub struct Field {
     /// Its JSON name.
     pub name: &'static str,
+    /// The same as a JSON text has it: `,"name":`.
+    pub key: &'static str,
     pub number: u32,
     pub shape: Shape,
     /// Of the value, of a list's item or of a map's value.
@@ -59,6 +63,8 @@ pub struct Field {
     pub always: bool,
     /// A message that is no pointer, yet left out of JSON when it is zero.
     pub omit_zero: bool,
+    /// JSON may have something for it when it is unset.
+    pub shown_unset: bool,
     /// Its own fields stand in the parent's JSON.
     pub inline: bool,
     /// A null item of the list stays unset instead of becoming an empty one.
@@ -139,16 +145,27 @@ impl Message {
         self.fields.get(at as usize)
     }
 
+    /// Where in [`Message::fields`] the field with this number is.
+    #[inline]
+    pub fn place(&self, number: u32) -> Option<usize> {
+        self.index.get(number as usize).copied().filter(|at| *at != u8::MAX).map(usize::from)
+    }
+
     /// The field with this name in JSON; fields of inline messages are found as JSON shows them.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
-        let at = self.by_name.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
-        let (last, through) = self.by_name[at].1.split_last()?;
+        let (last, through) = self.path(name)?.split_last()?;
         let mut fields = self.fields;
         for step in through {
             let Type::Message(inner) = fields[*step as usize].ty else { return None };
             fields = inner.fields;
         }
         Some(&fields[*last as usize])
+    }
+
+    /// Positions of the fields down to the one with this name in JSON: inline messages, then the field.
+    pub fn path(&self, name: &str) -> Option<&'static [u8]> {
+        let at = self.by_name.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
+        Some(self.by_name[at].1)
     }
 
     /// The name without its package: `Pod`.

@@ -2,8 +2,9 @@
 //!
 //! In reading order: `parse` (any JSON to a value, bounded), `syntax` (what is wrong with a text, in Go's words),
 //! `decode` (JSON of a known type to a sparse value), `convert` (the same from JSON that is decoded already), `write`
-//! (protobuf bytes to JSON text without a tree in between), `dense` (a sparse value to what clients see), `scan`
-//! (metadata and fields straight from the text, and the splice of a resourceVersion).
+//! (protobuf bytes to JSON text without a tree in between), `dense` (a sparse value to what clients see), `tree` (a value
+//! to JSON text), `scan` (metadata and fields straight from the text, and the splice of a
+//! resourceVersion).
 
 pub mod convert;
 pub mod decode;
@@ -11,6 +12,7 @@ pub mod dense;
 pub mod parse;
 pub mod scan;
 pub mod syntax;
+pub mod tree;
 pub mod write;
 
 /// How deep a body may nest. Stock takes 10,000; nothing real comes near this.

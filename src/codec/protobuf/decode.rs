@@ -149,7 +149,8 @@ pub fn numbered(raw: &[u8], number: u32) -> Result<Option<Wire<'_>>, Malformed> 
     Ok(found)
 }
 
-/// Where each field of a message begins and how far its values reach, by position in [`Message::fields`].
+/// Where each field of a message is, by position in [`Message::fields`]: its last value, or from the first to the last of a
+/// list's items and a map's entries.
 pub struct Slots(SmallVec<[(u32, u32); 48]>);
 
 impl Slots {
@@ -160,9 +161,10 @@ impl Slots {
         let mut start = 0;
         while let Some((number, _)) = reader.field()? {
             let end = reader.position() as u32;
-            if let Some(at) = message.index.get(number as usize).filter(|at| **at != u8::MAX) {
-                let slot = &mut slots[*at as usize];
-                *slot = if slot.1 == 0 { (start, end) } else { (slot.0, end) };
+            if let Some(at) = message.place(number) {
+                let slot = &mut slots[at];
+                let one = slot.1 == 0 || message.fields[at].shape == Shape::One;
+                *slot = if one { (start, end) } else { (slot.0, end) };
             }
             start = end;
         }
@@ -227,30 +229,18 @@ fn is_unset(field: &'static Field, bytes: &[u8]) -> Result<bool, Malformed> {
     if field.pointer || field.shape != Shape::One {
         return Ok(false);
     }
-    let Some(value) = numbered(bytes, field.number)? else { return Ok(true) };
-    Ok(match (value, field.ty) {
-        (Wire::Bytes(_), Type::Bytes) => false,
-        (Wire::Bytes(raw), Type::Message(message)) => is_zero(raw, message)?,
-        (Wire::Bytes(text), _) => text.is_empty(),
-        (Wire::Varint(number) | Wire::Fixed64(number), _) => number == 0,
-        (Wire::Fixed32(number), _) => number == 0,
-    })
+    numbered(bytes, field.number)?.map_or(Ok(true), |value| is_zero_field(value, field))
 }
 
 /// Whether an always-there message holds nothing that JSON would show.
 pub fn is_zero(raw: &[u8], message: &'static Message) -> Result<bool, Malformed> {
     match message.json {
         Json::Object => {
-            let slots = Slots::new(raw, message)?;
-            for (at, field) in message.fields.iter().enumerate() {
-                let Some(bytes) = slots.get(raw, at) else { continue };
-                let inner_zero = match (field.inline, field.ty) {
-                    (true, Type::Message(inner)) => {
-                        is_zero(numbered(bytes, field.number)?.map_or(Ok(&[][..]), Wire::bytes)?, inner)?
-                    }
-                    _ => is_unset(field, bytes)?,
-                };
-                if !inner_zero {
+            let mut reader = Reader::new(raw);
+            while let Some((number, value)) = reader.field()? {
+                if let Some(at) = message.place(number)
+                    && !is_zero_field(value, &message.fields[at])?
+                {
                     return Ok(false);
                 }
             }
@@ -264,6 +254,20 @@ pub fn is_zero(raw: &[u8], message: &'static Message) -> Result<bool, Malformed>
         Json::Quantity => Ok(matches!(numbered(raw, 1)?.map_or(Ok(""), Wire::str)?, "" | "0")),
         _ => Ok(false),
     }
+}
+
+/// The same of one field that is on the wire.
+fn is_zero_field(value: Wire<'_>, field: &'static Field) -> Result<bool, Malformed> {
+    if field.pointer || field.shape != Shape::One {
+        return Ok(false);
+    }
+    Ok(match (value, field.ty) {
+        (Wire::Bytes(_), Type::Bytes) => false,
+        (Wire::Bytes(raw), Type::Message(message)) => is_zero(raw, message)?,
+        (Wire::Bytes(text), _) => text.is_empty(),
+        (Wire::Varint(number) | Wire::Fixed64(number), _) => number == 0,
+        (Wire::Fixed32(number), _) => number == 0,
+    })
 }
 
 impl<'de> MapAccess<'de> for Fields<'_> {

@@ -2,6 +2,8 @@
 //!
 //! Every object's message has its ObjectMeta (or ListMeta) as field 1.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::decode::numbered;
@@ -16,6 +18,7 @@ mod meta {
     pub const RESOURCE_VERSION: u32 = 6;
     pub const DELETION_TIMESTAMP: u32 = 9;
     pub const LABELS: u32 = 11;
+    pub const ANNOTATIONS: u32 = 12;
     pub const OWNER_REFERENCES: u32 = 13;
 }
 
@@ -55,6 +58,23 @@ pub fn labels(raw: &[u8]) -> Result<impl Iterator<Item = (&str, &str)>, Malforme
     Ok(entries.filter_map(|entry| Some((text(entry, 1).ok()?, text(entry, 2).ok()?))))
 }
 
+/// The bytes of metadata without these annotations.
+pub fn without_annotations<'a>(metadata: &'a [u8], names: &[&str]) -> Result<Cow<'a, [u8]>, Malformed> {
+    let hidden = |entry: &[u8]| text(entry, 1).is_ok_and(|key| names.contains(&key));
+    if !values(metadata, meta::ANNOTATIONS).any(hidden) {
+        return Ok(Cow::Borrowed(metadata));
+    }
+    let (mut reader, mut start, mut kept) = (Reader::new(metadata), 0, Vec::with_capacity(metadata.len()));
+    while let Some((number, value)) = reader.field()? {
+        let bytes = &metadata[start..reader.position()];
+        start = reader.position();
+        if number != meta::ANNOTATIONS || !hidden(value.bytes()?) {
+            kept.extend_from_slice(bytes);
+        }
+    }
+    Ok(Cow::Owned(kept))
+}
+
 /// One owner reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner<'a> {
@@ -81,7 +101,7 @@ pub fn owners(raw: &[u8]) -> Result<impl Iterator<Item = Owner<'_>>, Malformed> 
 }
 
 /// The values of a repeated field.
-fn values(bytes: &[u8], wanted: u32) -> impl Iterator<Item = &[u8]> {
+pub fn values(bytes: &[u8], wanted: u32) -> impl Iterator<Item = &[u8]> {
     let mut reader = Reader::new(bytes);
     std::iter::from_fn(move || {
         while let Ok(Some((number, value))) = reader.field() {

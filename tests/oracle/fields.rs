@@ -18,7 +18,7 @@ use monokube::schema::catalog::Catalog;
 use monokube::schema::resource::{Resource, Shape, Verbs};
 use serde_json::{Value, json};
 
-use crate::oracle::{Scenario, Step, TIME, around, scenarios, structure, symbolic, within, without_empty, words};
+use super::steps::{Scenario, Step, TIME, around, scenarios, structure, symbolic, within, without_empty, words};
 
 /// The objects that a scenario has shown, by path.
 #[derive(Default)]

@@ -40,16 +40,21 @@ pub struct Step {
 /// What stands for a time that was not the same in every run.
 pub const TIME: &str = "2001-02-03T04:05:06Z";
 
-/// The scenarios of an area, `None` where they are not at hand: in `$MONOKUBE_ORACLE`, or beside the repository.
-pub fn scenarios(area: &str) -> Option<Vec<Scenario>> {
+/// The folder of an area's scenarios: in `$MONOKUBE_ORACLE`, or beside the repository. Says so where it is not at hand.
+pub fn folder(area: &str) -> Option<PathBuf> {
     let home = std::env::var_os("MONOKUBE_ORACLE").map(PathBuf::from);
     let beside = |up: &str| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(up).join("shared/oracle");
     let places = home.into_iter().chain([beside(".."), beside("../..")]);
     let folder = places.map(|place| place.join("scenarios").join(area)).find(|place| place.is_dir());
-    let Some(folder) = folder else {
+    if folder.is_none() {
         eprintln!("SKIPPED: no recorded scenarios of area {area}; set MONOKUBE_ORACLE to where they are");
-        return None;
-    };
+    }
+    folder
+}
+
+/// The scenarios of an area, `None` where they are not at hand.
+pub fn scenarios(area: &str) -> Option<Vec<Scenario>> {
+    let folder = folder(area)?;
     let mut found = Vec::new();
     for file in std::fs::read_dir(folder).expect("a folder").flatten() {
         let unzipped = Command::new("gzip").arg("-dc").arg(file.path()).output().expect("gzip").stdout;
