@@ -49,12 +49,17 @@ enum Failure {
     Unreadable,
     /// A type's own reader refused its text.
     Refused(String),
+    /// A type's own reader found this (in Go's words) and wanted that.
+    Mistaken(String, &'static str),
 }
 
 impl Failure {
     fn text(self, wrong: Option<String>) -> String {
         match self {
             Failure::Refused(text) => text,
+            Failure::Mistaken(found, wanted) => {
+                format!("json: cannot unmarshal {found} into Go value of type {wanted}")
+            }
             Failure::Unreadable => wrong.unwrap_or_else(|| "json: number out of range".into()),
         }
     }
@@ -117,11 +122,11 @@ impl Decoder {
                 self.object(parser, message, base).map(|map| Some(Value::Object(map)))
             }
             Json::Object => self.wrong_type(parser, token, place),
-            Json::Time => time(parser, token, Precision::Seconds).map(Some),
-            Json::MicroTime => time(parser, token, Precision::Micros).map(Some),
-            Json::Duration => duration(parser, token).map(Some),
+            Json::Time => time(parser, token, Precision::Seconds).map(Some).map_err(|f| self.placed(f, place)),
+            Json::MicroTime => time(parser, token, Precision::Micros).map(Some).map_err(|f| self.placed(f, place)),
+            Json::Duration => duration(parser, token).map(Some).map_err(|f| self.placed(f, place)),
             Json::Quantity => quantity(parser, token).map(Some),
-            Json::IntOrString => int_or_string(parser, token).map(Some),
+            Json::IntOrString => int_or_string(parser, token).map(Some).map_err(|f| self.placed(f, place)),
             Json::Raw => Ok(Some(parser.value()?)),
             Json::Items => self.strings(parser, place),
             Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => {
@@ -363,18 +368,28 @@ impl Decoder {
     }
 
     fn mistaken(&mut self, found: &str, place: Place<'_>) {
-        if self.wrong.is_some() {
-            return;
+        if self.wrong.is_none() {
+            self.wrong = Some(self.mistake(found, &(place.wanted)(), place));
         }
-        let wanted = (place.wanted)();
-        self.wrong = Some(match place.holder {
+    }
+
+    fn mistake(&self, found: &str, wanted: &str, place: Place<'_>) -> String {
+        match place.holder {
             None => format!("json: cannot unmarshal {found} into Go value of type {wanted}"),
             Some(holder) => {
                 let fields: Vec<&str> = self.steps.iter().filter_map(Step::field).collect();
                 let (holder, path) = (holder.short_name(), fields.join("."));
                 format!("json: cannot unmarshal {found} into Go struct field {holder}.{path} of type {wanted}")
             }
-        });
+        }
+    }
+
+    /// What a type's own reader found wrong, with its place.
+    fn placed(&self, failure: Failure, place: Place<'_>) -> Failure {
+        match failure {
+            Failure::Mistaken(found, wanted) => Failure::Refused(self.mistake(&found, wanted, place)),
+            other => other,
+        }
     }
 
     fn note(&mut self, what: &str) {
@@ -416,7 +431,7 @@ fn own_string(parser: &mut Parser<'_>, token: Token) -> Decode<String> {
         return Ok(parser.string()?);
     }
     parser.skip()?;
-    Err(Failure::Refused(format!("json: cannot unmarshal {} into Go value of type string", token.word())))
+    Err(Failure::Mistaken(token.word().to_owned(), "string"))
 }
 
 fn time(parser: &mut Parser<'_>, token: Token, precision: Precision) -> Decode<Value> {
@@ -449,13 +464,12 @@ fn int_or_string(parser: &mut Parser<'_>, token: Token) -> Decode<Value> {
         Token::String => Ok(Value::String(parser.string()?)),
         Token::Number => {
             let literal = parser.number()?;
-            literal.parse::<i32>().map(Value::from).map_err(|_| {
-                Failure::Refused(format!("json: cannot unmarshal number {literal} into Go value of type int32"))
-            })
+            let wrong = |_| Failure::Mistaken(format!("number {literal}"), "int32");
+            literal.parse::<i32>().map(Value::from).map_err(wrong)
         }
         _ => {
             parser.skip()?;
-            Err(Failure::Refused(format!("json: cannot unmarshal {} into Go value of type int32", token.word())))
+            Err(Failure::Mistaken(token.word().to_owned(), "int32"))
         }
     }
 }
