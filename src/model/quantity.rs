@@ -163,6 +163,22 @@ impl Quantity {
         self.add(&negative);
     }
 
+    /// Drops what is smaller than 10^`scale`, away from zero.
+    pub fn round_up(&mut self, scale: i32) {
+        match &mut self.amount {
+            Amount::Small(_, own) if *own >= scale => {}
+            Amount::Small(value, own) => {
+                self.amount = Amount::Small(divide_up(*value, scale.saturating_sub(*own)).0, scale);
+                self.text.clear();
+            }
+            Amount::Large(number) => {
+                if !number.round_up(scale.into()) {
+                    self.text.clear();
+                }
+            }
+        }
+    }
+
     pub fn neg(&mut self) {
         self.text.clear();
         match &mut self.amount {

@@ -50,6 +50,11 @@ impl<'p, 'v> At<'p, 'v> {
         child
     }
 
+    /// The same value, told at another place, of which the schema says nothing.
+    pub fn placed(&self, path: Path<'p>) -> Self {
+        Self { value: self.value, path, root: None }
+    }
+
     /// Items of a list; none when it is absent.
     pub fn items<'s>(&'s self) -> impl DoubleEndedIterator<Item = At<'s, 'v>> + ExactSizeIterator + Clone {
         let items: &'v [Value] = self.value.as_array().map_or(&[], Vec::as_slice);

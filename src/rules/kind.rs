@@ -25,7 +25,7 @@ pub struct Cx {
 pub struct Rules {
     pub group: &'static str,
     pub kind: &'static str,
-    /// When `metadata.generation` grows. It starts at 1 unless it is `None`.
+    /// When `metadata.generation` grows.
     pub generation: Generation,
     /// Whether the status belongs to its own subresource: create and update then leave it alone.
     pub status: Status,
@@ -37,6 +37,8 @@ pub struct Rules {
     pub returns_deleted: bool,
     /// What becomes of dependents when the request does not say.
     pub orphan_by_default: bool,
+    /// A `generateName` is the name as it stands.
+    pub literal_generate_name: bool,
     /// After defaulting, before validation: drops what a create may not set, fills what the server sets.
     pub prepare_create: fn(&Cx, &mut Value),
     /// The same of an update: (new, old). Generation and status are done by whoever calls.
@@ -45,6 +47,8 @@ pub struct Rules {
     pub validate: fn(&Cx, &At, &mut FieldErrors),
     /// All that is wrong with a changed object: (new, old), in stock's order, metadata included.
     pub validate_update: fn(&Cx, &At, &At, &mut FieldErrors),
+    /// After validation, before the object is kept: what is made the same in all objects.
+    pub canonicalize: fn(&mut Value),
     /// Warnings of a create (no old object) or an update.
     pub warn: fn(&Cx, &At, Option<&At>, &mut Vec<String>),
     /// Fields that a writer of the object itself cannot own.
@@ -65,13 +69,21 @@ pub struct Part {
     pub prepare: fn(&Cx, &mut Value, &Value),
     /// All that is wrong with the changed object: (new, old), in stock's order, metadata included.
     pub validate: fn(&Cx, &At, &At, &mut FieldErrors),
+    /// Warnings: (new, old).
+    pub warn: fn(&Cx, &At, &At, &mut Vec<String>),
     /// Fields that a writer of this part cannot own.
     pub reset: Paths,
 }
 
 /// A status with nothing special about it.
-pub const STATUS: Part =
-    Part { name: "status", writes: &["status"], prepare: |_, _, _| {}, validate: |_, _, _, _| {}, reset: &[] };
+pub const STATUS: Part = Part {
+    name: "status",
+    writes: &["status"],
+    prepare: |_, _, _| {},
+    validate: |_, _, _, _| {},
+    warn: |_, _, _, _| {},
+    reset: &[],
+};
 
 impl Rules {
     /// The part of this name.
@@ -83,9 +95,9 @@ impl Rules {
 /// When `metadata.generation` grows.
 #[derive(Clone, Copy)]
 pub enum Generation {
-    /// The kind has none.
+    /// Never; it stays what a create said.
     None,
-    /// When these fields of the object change (`spec` for most).
+    /// It starts at 1 and grows when these fields of the object change (`spec` for most).
     Fields(&'static [&'static str]),
     /// As the kind's `prepare_create` and `prepare_update` say.
     Own,
@@ -110,10 +122,12 @@ pub const NONE: Rules = Rules {
     unconditional_update: true,
     returns_deleted: false,
     orphan_by_default: false,
+    literal_generate_name: false,
     prepare_create: |_, _| {},
     prepare_update: |_, _, _| {},
     validate: |_, _, _| {},
     validate_update: |_, _, _, _| {},
+    canonicalize: |_| {},
     warn: |_, _, _, _| {},
     reset: &[],
     parts: &[],

@@ -4,12 +4,13 @@
 //!
 //! In reading order: `kind` (what a kind adds to its schema), `all` (the table of kinds), `strategy` (a write's pure steps),
 //! `at` (a value and where it
-//! stands), `same` (what counts as unchanged), `show` (how a refused object prints), `checks` (rules that many kinds
-//! share), then one file or folder a kind.
+//! stands), `same` (what counts as unchanged), `show` (how a refused object prints), `fill` (ways to set what is
+//! left out), `checks` (rules that many kinds share), then one file or folder a kind.
 
 pub mod all;
 pub mod at;
 pub mod checks;
+pub mod fill;
 pub mod kind;
 pub mod same;
 pub mod show;

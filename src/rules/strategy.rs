@@ -56,7 +56,6 @@ pub fn prepare_create(cx: &Cx, rules: &Rules, object: &mut Value) {
     {
         fields.remove("status");
     }
-    object::set_meta(object, "generation", Value::Null);
     if matches!(rules.generation, Generation::Fields(_)) {
         object::set_meta(object, "generation", 1.into());
     }
@@ -71,10 +70,27 @@ pub fn prepare_update(cx: &Cx, rules: &Rules, new: &mut Value, old: &Value) {
     }
     (rules.prepare_update)(cx, new, old);
     if let Generation::Fields(fields) = rules.generation {
-        let grown = i64::from(fields.iter().any(|field| new.get(field) != old.get(field)));
+        let grown = i64::from(fields.iter().any(|field| differs(new.get(field), old.get(field))));
         if grown > 0 {
             object::set_meta(new, "generation", (object::generation(old) + grown).into());
         }
+    }
+}
+
+/// Whether two values say different things; an empty list says what none says.
+fn differs(a: Option<&Value>, b: Option<&Value>) -> bool {
+    let says_nothing = |v: Option<&Value>| v.is_none_or(|v| v.is_null() || v.as_array().is_some_and(Vec::is_empty));
+    match (a, b) {
+        _ if a == b => false,
+        _ if says_nothing(a) && says_nothing(b) => false,
+        (Some(Value::Object(a)), Some(Value::Object(b))) => {
+            a.iter().any(|(name, value)| differs(Some(value), b.get(name)))
+                || b.iter().any(|(name, value)| !a.contains_key(name) && differs(None, Some(value)))
+        }
+        (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            a.len() != b.len() || a.iter().zip(b).any(|(a, b)| differs(Some(a), Some(b)))
+        }
+        _ => true,
     }
 }
 
@@ -127,6 +143,14 @@ fn keep_system_fields(new: &mut Value, old: &Value) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn an_empty_list_is_no_change() {
+        let differ = |a: Value, b: Value| differs(Some(&a), Some(&b));
+        assert!(!differ(json!({"a": {"b": []}, "c": [1]}), json!({"a": {}, "c": [1], "d": []})));
+        assert!(differ(json!({"a": {}}), json!({})));
+        assert!(differ(json!({"a": [{}, {"b": [1]}]}), json!({"a": [{}, {}]})));
+    }
 
     #[test]
     fn an_update_keeps_what_it_cannot_change() {

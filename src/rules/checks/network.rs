@@ -2,30 +2,83 @@
 //!
 //! Old fields take what Go once took: leading zeros and IPv4 inside IPv6. New ones take the canonical form only.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use smallvec::smallvec;
 
 use crate::model::field::{FieldErrors, Path};
 use crate::model::gotext;
+use crate::model::syntax::Texts;
 use crate::rules::at::At;
 
 const IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 const CIDR: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
 const INTERFACE: &str = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)";
 
+/// One of the two families of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    /// The name that Services use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::V4 => "IPv4",
+            Family::V6 => "IPv6",
+        }
+    }
+
+    pub fn other(self) -> Self {
+        match self {
+            Family::V4 => Family::V6,
+            Family::V6 => Family::V4,
+        }
+    }
+
+    fn of(ip: IpAddr) -> Self {
+        if unmapped(ip).is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+}
+
+/// The family of an address as old fields take it. IPv4 inside IPv6 is IPv4.
+pub fn ip_family(text: &str) -> Option<Family> {
+    sloppy_any(text).map(Family::of)
+}
+
+/// The same of a CIDR.
+pub fn cidr_family(text: &str) -> Option<Family> {
+    Cidr::sloppy(text).map(|cidr| Family::of(cidr.ip))
+}
+
+/// Whether the second CIDR lies in the first and is smaller; `None` when one of them is none.
+pub fn is_strictly_within(outer: &str, inner: &str) -> Option<bool> {
+    let (outer, inner) = (Cidr::sloppy(outer)?, Cidr::sloppy(inner)?);
+    let same_family = Family::of(outer.ip) == Family::of(inner.ip);
+    let around = Cidr { ip: unmapped(inner.masked()), bits: outer.own_bits() };
+    Some(same_family && outer.bits < inner.bits && around.masked() == unmapped(outer.masked()))
+}
+
 /// An address in its canonical form.
 pub fn ip(at: &At, errs: &mut FieldErrors) {
-    let before = errs.len();
-    if let Some(ip) = parse_ip(at, true, errs)
-        && errs.len() == before
-        && ip.to_string() != at.str()
-    {
-        at.invalid(errs, format!("must be in canonical form (\"{ip}\")"));
+    at.check(errs, canonical_ip);
+}
+
+/// What is wrong with an address that must have its canonical form.
+pub fn canonical_ip(text: &str) -> Texts {
+    let (ip, mut wrong) = read_ip(text, true);
+    if let Some(ip) = ip.filter(|ip| wrong.is_empty() && ip.to_string() != text) {
+        wrong.push(format!("must be in canonical form (\"{ip}\")").into());
     }
+    wrong
 }
 
 /// An address of an old field. `strict` unless the object had this very value before.
 pub fn legacy_ip(at: &At, strict: bool, errs: &mut FieldErrors) {
-    parse_ip(at, strict, errs);
+    at.check(errs, |text| read_ip(text, strict).1);
 }
 
 /// A warning where the address of an old field should be written otherwise.
@@ -42,18 +95,23 @@ pub fn ip_warning(path: &Path<'_>, value: &str) -> Option<String> {
 
 /// A CIDR in its canonical form.
 pub fn cidr(at: &At, errs: &mut FieldErrors) {
-    let before = errs.len();
-    if let Some(cidr) = parse_cidr(at, true, errs)
-        && errs.len() == before
-        && cidr.network() != at.str()
-    {
-        at.invalid(errs, format!("must be in canonical form (\"{}\")", cidr.network()));
-    }
+    at.check(errs, |text| {
+        let (cidr, mut wrong) = read_cidr(text, true);
+        if let Some(cidr) = cidr.filter(|cidr| wrong.is_empty() && cidr.network() != text) {
+            wrong.push(format!("must be in canonical form (\"{}\")", cidr.network()).into());
+        }
+        wrong
+    });
 }
 
 /// A CIDR of an old field. `strict` unless the object had this very value before.
 pub fn legacy_cidr(at: &At, strict: bool, errs: &mut FieldErrors) {
-    parse_cidr(at, strict, errs);
+    at.check(errs, |text| read_cidr(text, strict).1);
+}
+
+/// What is wrong with a new CIDR of an old field.
+pub fn new_legacy_cidr(text: &str) -> Texts {
+    read_cidr(text, true).1
 }
 
 /// Warnings where the CIDR of an old field should be written otherwise.
@@ -120,37 +178,27 @@ pub fn endpoint_ip(at: &At, errs: &mut FieldErrors) {
     }
 }
 
-fn parse_ip(at: &At, strict: bool, errs: &mut FieldErrors) -> Option<IpAddr> {
-    let Some(ip) = sloppy_ip(at.str()) else {
-        at.invalid(errs, IP);
-        return None;
+fn read_ip(text: &str, strict: bool) -> (Option<IpAddr>, Texts) {
+    let Some(ip) = sloppy_ip(text) else { return (None, smallvec![IP.into()]) };
+    let wrong = match text.parse::<IpAddr>() {
+        _ if !strict => None,
+        Err(_) => Some("must not have leading 0s"),
+        Ok(IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_some() => Some("must not be an IPv4-mapped IPv6 address"),
+        Ok(_) => None,
     };
-    if strict {
-        match at.str().parse::<IpAddr>() {
-            Err(_) => at.invalid(errs, "must not have leading 0s"),
-            Ok(IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_some() => {
-                at.invalid(errs, "must not be an IPv4-mapped IPv6 address");
-            }
-            Ok(_) => {}
-        }
-    }
-    Some(ip)
+    (Some(ip), wrong.into_iter().map(Cow::Borrowed).collect())
 }
 
-fn parse_cidr(at: &At, strict: bool, errs: &mut FieldErrors) -> Option<Cidr> {
-    let Some(cidr) = Cidr::sloppy(at.str()) else {
-        at.invalid(errs, CIDR);
-        return None;
+fn read_cidr(text: &str, strict: bool) -> (Option<Cidr>, Texts) {
+    let Some(cidr) = Cidr::sloppy(text) else { return (None, smallvec![CIDR.into()]) };
+    let wrong = match Cidr::strict(text) {
+        _ if !strict => None,
+        None => Some("must not have leading 0s in IP or prefix length"),
+        Some(cidr) if cidr.is_mapped() => Some("must not have an IPv4-mapped IPv6 address"),
+        Some(cidr) if cidr.has_host_bits() => Some("must not have bits set beyond the prefix length"),
+        Some(_) => None,
     };
-    if strict {
-        match Cidr::strict(at.str()) {
-            None => at.invalid(errs, "must not have leading 0s in IP or prefix length"),
-            Some(cidr) if cidr.is_mapped() => at.invalid(errs, "must not have an IPv4-mapped IPv6 address"),
-            Some(cidr) if cidr.has_host_bits() => at.invalid(errs, "must not have bits set beyond the prefix length"),
-            Some(_) => {}
-        }
-    }
-    Some(cidr)
+    (Some(cidr), wrong.into_iter().map(Cow::Borrowed).collect())
 }
 
 /// An address as Go once read it, IPv4 inside IPv6 taken as IPv4.
@@ -268,6 +316,11 @@ impl Cidr {
                 Ipv6Addr::from_bits(v6.to_bits() & mask).into()
             }
         }
+    }
+
+    /// Bits in the family that the address belongs to.
+    fn own_bits(self) -> u32 {
+        if self.is_mapped() { self.bits.saturating_sub(96) } else { self.bits }
     }
 
     fn has_host_bits(self) -> bool {
