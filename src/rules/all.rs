@@ -1,13 +1,20 @@
 //! Every kind's rules and defaults: the static tables.
 
+use serde_json::Value;
+
+use super::config_map;
 use super::kind::{Defaults, NONE, Rules};
 use crate::model::names::GroupVersionKind;
 
 /// By group and kind of storage.
-pub static RULES: &[&Rules] = &[];
+pub static RULES: &[&Rules] = &[&config_map::RULES];
 
 /// By group, version and kind as served.
 pub static DEFAULTS: &[Defaults] = &[];
+
+const fn row(group: &'static str, version: &'static str, kind: &'static str, fill: fn(&mut Value)) -> Defaults {
+    Defaults { group, version, kind, fill }
+}
 
 /// The rules of a stored kind; those of a kind without any when it has none.
 pub fn rules(stored: &GroupVersionKind) -> &'static Rules {
@@ -16,7 +23,7 @@ pub fn rules(stored: &GroupVersionKind) -> &'static Rules {
 }
 
 /// What fills the defaults of a served kind.
-pub fn defaults(served: &GroupVersionKind) -> Option<fn(&mut serde_json::Value)> {
+pub fn defaults(served: &GroupVersionKind) -> Option<fn(&mut Value)> {
     let found =
         DEFAULTS.iter().find(|d| d.group == served.group && d.version == served.version && d.kind == served.kind);
     found.map(|d| d.fill)

@@ -10,8 +10,11 @@
 pub mod all;
 pub mod at;
 pub mod checks;
+pub mod config_map;
 pub mod fill;
 pub mod kind;
 pub mod same;
 pub mod show;
 pub mod strategy;
+#[cfg(test)]
+mod transcript;
