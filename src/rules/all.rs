@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::config_map;
 use super::kind::{Defaults, NONE, Rules};
+use super::{config_map, secret};
 use crate::model::names::GroupVersionKind;
 
 /// By group and kind of storage.
-pub static RULES: &[&Rules] = &[&config_map::RULES];
+pub static RULES: &[&Rules] = &[&config_map::RULES, &secret::RULES];
 
 /// By group, version and kind as served.
-pub static DEFAULTS: &[Defaults] = &[];
+pub static DEFAULTS: &[Defaults] = &[row("", "v1", "Secret", secret::fill)];
 
 const fn row(group: &'static str, version: &'static str, kind: &'static str, fill: fn(&mut Value)) -> Defaults {
     Defaults { group, version, kind, fill }

@@ -14,6 +14,7 @@ pub mod config_map;
 pub mod fill;
 pub mod kind;
 pub mod same;
+pub mod secret;
 pub mod show;
 pub mod strategy;
 #[cfg(test)]
