@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
-use super::{config_map, secret};
+use super::{config_map, secret, service_account};
 use crate::model::names::GroupVersionKind;
 
 /// By group and kind of storage.
-pub static RULES: &[&Rules] = &[&config_map::RULES, &secret::RULES];
+pub static RULES: &[&Rules] = &[&config_map::RULES, &secret::RULES, &service_account::RULES];
 
 /// By group, version and kind as served.
 pub static DEFAULTS: &[Defaults] = &[row("", "v1", "Secret", secret::fill)];

@@ -15,6 +15,7 @@ pub mod fill;
 pub mod kind;
 pub mod same;
 pub mod secret;
+pub mod service_account;
 pub mod show;
 pub mod strategy;
 #[cfg(test)]
