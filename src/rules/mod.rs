@@ -13,6 +13,7 @@ pub mod checks;
 pub mod config_map;
 pub mod fill;
 pub mod kind;
+pub mod namespace;
 pub mod same;
 pub mod secret;
 pub mod service_account;
