@@ -3,15 +3,19 @@
 use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
-use super::{config_map, namespace, secret, service_account};
+use super::{config_map, namespace, node, secret, service_account};
 use crate::model::names::GroupVersionKind;
 
 /// By group and kind of storage.
-pub static RULES: &[&Rules] = &[&config_map::RULES, &namespace::RULES, &secret::RULES, &service_account::RULES];
+pub static RULES: &[&Rules] =
+    &[&config_map::RULES, &namespace::RULES, &node::RULES, &secret::RULES, &service_account::RULES];
 
 /// By group, version and kind as served.
-pub static DEFAULTS: &[Defaults] =
-    &[row("", "v1", "Namespace", namespace::fill), row("", "v1", "Secret", secret::fill)];
+pub static DEFAULTS: &[Defaults] = &[
+    row("", "v1", "Namespace", namespace::fill),
+    row("", "v1", "Node", node::fill),
+    row("", "v1", "Secret", secret::fill),
+];
 
 const fn row(group: &'static str, version: &'static str, kind: &'static str, fill: fn(&mut Value)) -> Defaults {
     Defaults { group, version, kind, fill }

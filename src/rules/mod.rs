@@ -14,6 +14,7 @@ pub mod config_map;
 pub mod fill;
 pub mod kind;
 pub mod namespace;
+pub mod node;
 pub mod same;
 pub mod secret;
 pub mod service_account;
