@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
-use super::{config_map, namespace, node, secret, service_account};
+use super::{config_map, event, namespace, node, secret, service_account};
 use crate::model::names::GroupVersionKind;
 
 /// By group and kind of storage.
 pub static RULES: &[&Rules] =
-    &[&config_map::RULES, &namespace::RULES, &node::RULES, &secret::RULES, &service_account::RULES];
+    &[&config_map::RULES, &event::RULES, &namespace::RULES, &node::RULES, &secret::RULES, &service_account::RULES];
 
 /// By group, version and kind as served.
 pub static DEFAULTS: &[Defaults] = &[

@@ -16,6 +16,57 @@ pub fn to_served(resource: &Resource, value: Value) -> Value {
     if !resource.converts() { value } else { between(resource, value, false) }
 }
 
-fn between(_: &Resource, value: Value, _: bool) -> Value {
+fn between(resource: &Resource, value: Value, to_storage: bool) -> Value {
+    match (resource.kind.group.as_str(), resource.kind.kind.as_str()) {
+        ("events.k8s.io", "Event") => renamed(value, &EVENT, to_storage),
+        _ => value,
+    }
+}
+
+/// Top-level fields with other names: (served, kept).
+type Names = [(&'static str, &'static str)];
+
+/// events.k8s.io/v1 and core/v1.
+const EVENT: [(&str, &str); 7] = [
+    ("deprecatedCount", "count"),
+    ("deprecatedFirstTimestamp", "firstTimestamp"),
+    ("deprecatedLastTimestamp", "lastTimestamp"),
+    ("deprecatedSource", "source"),
+    ("note", "message"),
+    ("regarding", "involvedObject"),
+    ("reportingController", "reportingComponent"),
+];
+
+fn renamed(mut value: Value, names: &Names, to_storage: bool) -> Value {
+    let Some(fields) = value.as_object_mut() else { return value };
+    for (served, kept) in names {
+        let (from, to) = if to_storage { (served, kept) } else { (kept, served) };
+        if let Some(field) = fields.remove(*from) {
+            fields.insert((*to).to_owned(), field);
+        }
+    }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::catalog::Catalog;
+    use serde_json::json;
+
+    #[test]
+    fn an_event_is_one_object_in_two_forms() {
+        let served = json!({"metadata": {"name": "e"}, "regarding": {"kind": "Pod"}, "note": "n", "reason": "r",
+            "reportingController": "c", "reportingInstance": "i", "deprecatedCount": 3,
+            "deprecatedSource": {"component": "s"}, "deprecatedFirstTimestamp": "2026-01-01T00:00:00Z"});
+        let kept = json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod"}, "message": "n", "reason": "r",
+            "reportingComponent": "c", "reportingInstance": "i", "count": 3,
+            "source": {"component": "s"}, "firstTimestamp": "2026-01-01T00:00:00Z"});
+        let catalog = Catalog::builtin();
+        let resource = catalog.find("events.k8s.io", "v1", "events").expect("a served resource");
+        assert_eq!(to_storage(resource, served.clone()), kept);
+        assert_eq!(to_served(resource, kept.clone()), served);
+        let core = catalog.find("", "v1", "events").expect("a served resource");
+        assert_eq!(to_storage(core, kept.clone()), kept);
+    }
 }
