@@ -3,15 +3,23 @@
 use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
-use super::{config_map, event, namespace, node, secret, service_account};
+use super::{config_map, event, limit_range, namespace, node, secret, service_account};
 use crate::model::names::GroupVersionKind;
 
 /// By group and kind of storage.
-pub static RULES: &[&Rules] =
-    &[&config_map::RULES, &event::RULES, &namespace::RULES, &node::RULES, &secret::RULES, &service_account::RULES];
+pub static RULES: &[&Rules] = &[
+    &config_map::RULES,
+    &event::RULES,
+    &limit_range::RULES,
+    &namespace::RULES,
+    &node::RULES,
+    &secret::RULES,
+    &service_account::RULES,
+];
 
 /// By group, version and kind as served.
 pub static DEFAULTS: &[Defaults] = &[
+    row("", "v1", "LimitRange", limit_range::fill),
     row("", "v1", "Namespace", namespace::fill),
     row("", "v1", "Node", node::fill),
     row("", "v1", "Secret", secret::fill),

@@ -14,6 +14,7 @@ pub mod config_map;
 pub mod event;
 pub mod fill;
 pub mod kind;
+pub mod limit_range;
 pub mod namespace;
 pub mod node;
 pub mod same;
