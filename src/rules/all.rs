@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
-use super::{config_map, event, limit_range, namespace, node, secret, service_account};
+use super::{config_map, event, limit_range, namespace, node, resource_quota, secret, service_account};
 use crate::model::names::GroupVersionKind;
 
 /// By group and kind of storage.
@@ -13,6 +13,7 @@ pub static RULES: &[&Rules] = &[
     &limit_range::RULES,
     &namespace::RULES,
     &node::RULES,
+    &resource_quota::RULES,
     &secret::RULES,
     &service_account::RULES,
 ];
@@ -22,6 +23,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("", "v1", "LimitRange", limit_range::fill),
     row("", "v1", "Namespace", namespace::fill),
     row("", "v1", "Node", node::fill),
+    row("", "v1", "ResourceQuota", resource_quota::fill),
     row("", "v1", "Secret", secret::fill),
 ];
 

@@ -17,6 +17,7 @@ pub mod kind;
 pub mod limit_range;
 pub mod namespace;
 pub mod node;
+pub mod resource_quota;
 pub mod same;
 pub mod secret;
 pub mod service_account;
