@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
-use super::{config_map, event, limit_range, namespace, node, resource_quota, secret, service_account};
+use super::{config_map, event, limit_range, namespace, node, resource_quota, secret, service, service_account};
 use crate::model::names::GroupVersionKind;
 
 /// By group and kind of storage.
@@ -15,6 +15,7 @@ pub static RULES: &[&Rules] = &[
     &node::RULES,
     &resource_quota::RULES,
     &secret::RULES,
+    &service::RULES,
     &service_account::RULES,
 ];
 
@@ -25,6 +26,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("", "v1", "Node", node::fill),
     row("", "v1", "ResourceQuota", resource_quota::fill),
     row("", "v1", "Secret", secret::fill),
+    row("", "v1", "Service", service::fill),
 ];
 
 const fn row(group: &'static str, version: &'static str, kind: &'static str, fill: fn(&mut Value)) -> Defaults {

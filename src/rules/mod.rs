@@ -20,6 +20,7 @@ pub mod node;
 pub mod resource_quota;
 pub mod same;
 pub mod secret;
+pub mod service;
 pub mod service_account;
 pub mod show;
 pub mod strategy;
