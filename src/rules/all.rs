@@ -3,12 +3,15 @@
 use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
-use super::{config_map, event, limit_range, namespace, node, resource_quota, secret, service, service_account};
+use super::{
+    config_map, endpoints, event, limit_range, namespace, node, resource_quota, secret, service, service_account,
+};
 use crate::model::names::GroupVersionKind;
 
 /// By group and kind of storage.
 pub static RULES: &[&Rules] = &[
     &config_map::RULES,
+    &endpoints::RULES,
     &event::RULES,
     &limit_range::RULES,
     &namespace::RULES,
@@ -21,6 +24,7 @@ pub static RULES: &[&Rules] = &[
 
 /// By group, version and kind as served.
 pub static DEFAULTS: &[Defaults] = &[
+    row("", "v1", "Endpoints", endpoints::fill),
     row("", "v1", "LimitRange", limit_range::fill),
     row("", "v1", "Namespace", namespace::fill),
     row("", "v1", "Node", node::fill),
