@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
 use super::{
-    config_map, endpoints, event, limit_range, namespace, node, resource_quota, secret, service, service_account,
+    config_map, endpoint_slice, endpoints, event, limit_range, namespace, node, resource_quota, secret, service,
+    service_account,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -20,6 +21,7 @@ pub static RULES: &[&Rules] = &[
     &secret::RULES,
     &service::RULES,
     &service_account::RULES,
+    &endpoint_slice::RULES,
 ];
 
 /// By group, version and kind as served.
@@ -31,6 +33,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("", "v1", "ResourceQuota", resource_quota::fill),
     row("", "v1", "Secret", secret::fill),
     row("", "v1", "Service", service::fill),
+    row("discovery.k8s.io", "v1", "EndpointSlice", endpoint_slice::fill),
 ];
 
 const fn row(group: &'static str, version: &'static str, kind: &'static str, fill: fn(&mut Value)) -> Defaults {
