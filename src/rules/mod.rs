@@ -15,6 +15,7 @@ pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event;
 pub mod fill;
+pub mod ingress;
 pub mod kind;
 pub mod limit_range;
 pub mod namespace;
