@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
 use super::{
-    config_map, endpoint_slice, endpoints, event, ingress, limit_range, namespace, node, resource_quota, secret,
-    service, service_account,
+    config_map, endpoint_slice, endpoints, event, ingress, ingress_class, limit_range, namespace, node, resource_quota,
+    secret, service, service_account,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -23,6 +23,7 @@ pub static RULES: &[&Rules] = &[
     &service_account::RULES,
     &endpoint_slice::RULES,
     &ingress::RULES,
+    &ingress_class::RULES,
 ];
 
 /// By group, version and kind as served.
@@ -35,6 +36,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("", "v1", "Secret", secret::fill),
     row("", "v1", "Service", service::fill),
     row("discovery.k8s.io", "v1", "EndpointSlice", endpoint_slice::fill),
+    row("networking.k8s.io", "v1", "IngressClass", ingress_class::fill),
 ];
 
 const fn row(group: &'static str, version: &'static str, kind: &'static str, fill: fn(&mut Value)) -> Defaults {

@@ -16,6 +16,7 @@ pub mod endpoints;
 pub mod event;
 pub mod fill;
 pub mod ingress;
+pub mod ingress_class;
 pub mod kind;
 pub mod limit_range;
 pub mod namespace;
