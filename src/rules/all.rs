@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
 use super::{
-    config_map, endpoint_slice, endpoints, event, ingress, ingress_class, limit_range, namespace, node, resource_quota,
-    secret, service, service_account,
+    config_map, endpoint_slice, endpoints, event, ingress, ingress_class, limit_range, namespace, network_policy, node,
+    resource_quota, secret, service, service_account,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -24,6 +24,7 @@ pub static RULES: &[&Rules] = &[
     &endpoint_slice::RULES,
     &ingress::RULES,
     &ingress_class::RULES,
+    &network_policy::RULES,
 ];
 
 /// By group, version and kind as served.
@@ -37,6 +38,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("", "v1", "Service", service::fill),
     row("discovery.k8s.io", "v1", "EndpointSlice", endpoint_slice::fill),
     row("networking.k8s.io", "v1", "IngressClass", ingress_class::fill),
+    row("networking.k8s.io", "v1", "NetworkPolicy", network_policy::fill),
 ];
 
 const fn row(group: &'static str, version: &'static str, kind: &'static str, fill: fn(&mut Value)) -> Defaults {

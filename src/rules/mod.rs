@@ -20,6 +20,7 @@ pub mod ingress_class;
 pub mod kind;
 pub mod limit_range;
 pub mod namespace;
+pub mod network_policy;
 pub mod node;
 pub mod resource_quota;
 pub mod same;
