@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
 use super::{
-    config_map, endpoint_slice, endpoints, event, ingress, ingress_class, limit_range, namespace, network_policy, node,
-    resource_quota, secret, service, service_account,
+    config_map, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address, limit_range, namespace,
+    network_policy, node, resource_quota, secret, service, service_account,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -22,6 +22,7 @@ pub static RULES: &[&Rules] = &[
     &service::RULES,
     &service_account::RULES,
     &endpoint_slice::RULES,
+    &ip_address::RULES,
     &ingress::RULES,
     &ingress_class::RULES,
     &network_policy::RULES,

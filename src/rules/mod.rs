@@ -17,6 +17,7 @@ pub mod event;
 pub mod fill;
 pub mod ingress;
 pub mod ingress_class;
+pub mod ip_address;
 pub mod kind;
 pub mod limit_range;
 pub mod namespace;
