@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::kind::{Defaults, NONE, Rules};
 use super::{
     config_map, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address, limit_range, namespace,
-    network_policy, node, resource_quota, secret, service, service_account,
+    network_policy, node, resource_quota, secret, service, service_account, service_cidr,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -26,6 +26,7 @@ pub static RULES: &[&Rules] = &[
     &ingress::RULES,
     &ingress_class::RULES,
     &network_policy::RULES,
+    &service_cidr::RULES,
 ];
 
 /// By group, version and kind as served.

@@ -28,6 +28,7 @@ pub mod same;
 pub mod secret;
 pub mod service;
 pub mod service_account;
+pub mod service_cidr;
 pub mod show;
 pub mod strategy;
 #[cfg(test)]
