@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
 use super::{
-    config_map, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address, limit_range, namespace,
+    config_map, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address, lease, limit_range, namespace,
     network_policy, node, resource_quota, secret, service, service_account, service_cidr,
 };
 use crate::model::names::GroupVersionKind;
@@ -21,6 +21,7 @@ pub static RULES: &[&Rules] = &[
     &secret::RULES,
     &service::RULES,
     &service_account::RULES,
+    &lease::RULES,
     &endpoint_slice::RULES,
     &ip_address::RULES,
     &ingress::RULES,

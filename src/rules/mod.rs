@@ -19,6 +19,7 @@ pub mod ingress;
 pub mod ingress_class;
 pub mod ip_address;
 pub mod kind;
+pub mod lease;
 pub mod limit_range;
 pub mod namespace;
 pub mod network_policy;

@@ -1,0 +1,70 @@
+//! Lease: who leads, and until when.
+
+use serde_json::Value;
+
+use super::at::At;
+use super::checks::meta::{MetaRules, object_meta, object_meta_update};
+use super::checks::names::NameRule;
+use super::fill::remove;
+use super::kind::{NONE, Rules};
+use crate::model::field::FieldErrors;
+
+pub const RULES: Rules = Rules {
+    group: "coordination.k8s.io",
+    kind: "Lease",
+    create_on_update: true,
+    unconditional_update: false,
+    prepare_create: |_, new| drop_coordination(new, &Value::Null),
+    prepare_update: |_, new, old| drop_coordination(new, old),
+    validate: |_, at, errs| {
+        object_meta(&at.at("metadata"), META, errs);
+        spec(&at.at("spec"), errs);
+    },
+    validate_update: |_, at, old, errs| {
+        object_meta_update(&at.at("metadata"), &old.at("metadata"), false, errs);
+        spec(&at.at("spec"), errs);
+    },
+    ..NONE
+};
+
+const META: MetaRules = MetaRules { namespaced: true, name: NameRule::Subdomain, kube_finalizers: false };
+
+/// Coordinated leader election is off by default (KEP-4355): its fields stay only where they were.
+fn drop_coordination(new: &mut Value, old: &Value) {
+    for field in ["strategy", "preferredHolder"] {
+        if old["spec"][field].is_null() {
+            remove(new, &["spec"], field);
+        }
+    }
+}
+
+fn spec(at: &At, errs: &mut FieldErrors) {
+    let (duration, transitions) = (at.at("leaseDurationSeconds"), at.at("leaseTransitions"));
+    if duration.exists() && duration.i64() <= 0 {
+        duration.invalid(errs, "must be greater than 0");
+    }
+    if transitions.i64() < 0 {
+        transitions.invalid(errs, "must be greater than or equal to 0");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::transcript::Kind;
+    use serde_json::json;
+
+    #[test]
+    fn durations_are_positive_and_coordination_is_off() {
+        let kind = Kind::new("coordination.k8s.io/v1", "Lease");
+        let found = kind.refused(json!({"spec": {"leaseDurationSeconds": 0, "leaseTransitions": -1}}));
+        assert_eq!(
+            found,
+            [
+                "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",
+                "spec.leaseTransitions: Invalid value: -1: must be greater than or equal to 0",
+            ]
+        );
+        let kept = kind.create(json!({"spec": {"holderIdentity": "h", "strategy": "s", "preferredHolder": "p"}}));
+        assert_eq!(kept.expect("right")["spec"], json!({"holderIdentity": "h"}));
+    }
+}
