@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::kind::{Defaults, NONE, Rules};
 use super::{
     config_map, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address, lease, limit_range, namespace,
-    network_policy, node, resource_quota, secret, service, service_account, service_cidr,
+    network_policy, node, priority_class, resource_quota, secret, service, service_account, service_cidr,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -28,6 +28,7 @@ pub static RULES: &[&Rules] = &[
     &ingress_class::RULES,
     &network_policy::RULES,
     &service_cidr::RULES,
+    &priority_class::RULES,
 ];
 
 /// By group, version and kind as served.
@@ -42,6 +43,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("discovery.k8s.io", "v1", "EndpointSlice", endpoint_slice::fill),
     row("networking.k8s.io", "v1", "IngressClass", ingress_class::fill),
     row("networking.k8s.io", "v1", "NetworkPolicy", network_policy::fill),
+    row("scheduling.k8s.io", "v1", "PriorityClass", priority_class::fill),
 ];
 
 const fn row(group: &'static str, version: &'static str, kind: &'static str, fill: fn(&mut Value)) -> Defaults {

@@ -24,6 +24,7 @@ pub mod limit_range;
 pub mod namespace;
 pub mod network_policy;
 pub mod node;
+pub mod priority_class;
 pub mod resource_quota;
 pub mod same;
 pub mod secret;
