@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::kind::{Defaults, NONE, Rules};
 use super::{
     config_map, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address, lease, limit_range, namespace,
-    network_policy, node, priority_class, resource_quota, secret, service, service_account, service_cidr,
+    network_policy, node, priority_class, resource_quota, runtime_class, secret, service, service_account,
+    service_cidr,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -28,6 +29,7 @@ pub static RULES: &[&Rules] = &[
     &ingress_class::RULES,
     &network_policy::RULES,
     &service_cidr::RULES,
+    &runtime_class::RULES,
     &priority_class::RULES,
 ];
 

@@ -26,6 +26,7 @@ pub mod network_policy;
 pub mod node;
 pub mod priority_class;
 pub mod resource_quota;
+pub mod runtime_class;
 pub mod same;
 pub mod secret;
 pub mod service;
