@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
 use super::{
-    config_map, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address, lease, limit_range, namespace,
-    network_policy, node, priority_class, resource_quota, runtime_class, secret, service, service_account,
-    service_cidr,
+    config_map, controller_revision, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address, lease,
+    limit_range, namespace, network_policy, node, priority_class, resource_quota, runtime_class, secret, service,
+    service_account, service_cidr,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -22,6 +22,7 @@ pub static RULES: &[&Rules] = &[
     &secret::RULES,
     &service::RULES,
     &service_account::RULES,
+    &controller_revision::RULES,
     &lease::RULES,
     &endpoint_slice::RULES,
     &ip_address::RULES,

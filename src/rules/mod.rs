@@ -11,6 +11,7 @@ pub mod all;
 pub mod at;
 pub mod checks;
 pub mod config_map;
+pub mod controller_revision;
 pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event;
