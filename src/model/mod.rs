@@ -4,7 +4,7 @@
 //!
 //! In reading order: `names`, `revision`, `field` (a path and what is wrong there), `status` (the API's error),
 //! `gotext` (how Go prints a value), `syntax` (of names and labels), `quantity` on `decimal`, `intstr`, `duration`,
-//! `time`, `cron`, `url`, `selector`, `object` (metadata of an object in JSON), `version` (which comes first).
+//! `time`, `cron`, `url`, `regex`, `selector`, `object` (metadata of an object in JSON), `version` (which comes first).
 
 pub mod cron;
 mod decimal;
@@ -15,6 +15,7 @@ pub mod intstr;
 pub mod names;
 pub mod object;
 pub mod quantity;
+pub mod regex;
 pub mod revision;
 pub mod selector;
 pub mod status;

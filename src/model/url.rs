@@ -12,6 +12,8 @@ pub struct Url {
     pub host: String,
     pub path: String,
     /// As written.
+    pub raw_path: String,
+    /// As written.
     pub query: String,
     pub fragment: String,
 }
@@ -32,6 +34,64 @@ impl Url {
         let mut url = Self::without_fragment(before).map_err(|why| failed(before, why))?;
         url.fragment = unescape(fragment, Part::Other).map_err(|why| failed(text, why))?;
         Ok(url)
+    }
+
+    /// Reads a URL or an absolute path, as the first line of a request has it; the error is Go's text.
+    pub fn parse_request(text: &str) -> Result<Self, String> {
+        let failed = |why: String| format!("parse {}: {why}", gotext::quote(text));
+        if text.is_empty() {
+            return Err(failed("empty url".to_owned()));
+        }
+        let url = Self::without_fragment(text).map_err(failed)?;
+        if url.scheme.is_empty() && !text.starts_with('/') && text != "*" {
+            return Err(failed("invalid URI for request".to_owned()));
+        }
+        Ok(url)
+    }
+
+    /// The path as it may stand in a URL.
+    pub fn escaped_path(&self) -> String {
+        let valid = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/[]%".contains(&b);
+        if self.raw_path.bytes().all(valid) {
+            return self.raw_path.clone();
+        }
+        let keep = |b: u8| b.is_ascii_alphanumeric() || b"-._~$&+,/:;=@".contains(&b);
+        let mut out = String::with_capacity(self.path.len() + 8);
+        for byte in self.path.bytes() {
+            match keep(byte) {
+                true => out.push(char::from(byte)),
+                false => out.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        out
+    }
+
+    /// The host without its port and without brackets.
+    pub fn hostname(&self) -> &str {
+        let host = self.host.strip_suffix(self.port()).unwrap_or(&self.host);
+        let host = if self.port().is_empty() { host } else { host.strip_suffix(':').unwrap_or(host) };
+        host.strip_suffix(':').unwrap_or(host).trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// Empty when there is none.
+    pub fn port(&self) -> &str {
+        let after = self.host.rfind(']').map_or(0, |at| at + 1);
+        self.host[after..].rfind(':').map_or("", |at| &self.host[after + at + 1..])
+    }
+
+    /// The names and values of the query; what cannot be read is left out.
+    pub fn query_values(&self) -> Vec<(String, Vec<String>)> {
+        let mut found: Vec<(String, Vec<String>)> = Vec::new();
+        for pair in self.query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let read = |text: &str| unescape(&text.replace('+', " "), Part::Other);
+            let (Ok(name), Ok(value)) = (read(name), read(value)) else { continue };
+            match found.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, values)) => values.push(value),
+                None => found.push((name, vec![value])),
+            }
+        }
+        found
     }
 
     fn without_fragment(text: &str) -> Result<Self, String> {
@@ -62,6 +122,7 @@ impl Url {
             rest = &authority[end..];
         }
         url.path = unescape(rest, Part::Other)?;
+        url.raw_path = rest.to_owned();
         Ok(url)
     }
 
