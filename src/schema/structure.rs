@@ -18,6 +18,7 @@ pub struct Structure {
     pub items: Option<Box<Structure>>,
     pub preserve_unknown: bool,
     pub int_or_string: bool,
+    pub format: Option<String>,
     /// A whole object within: apiVersion, kind and metadata are what they are in any object.
     pub embedded: bool,
     pub list: ListKind,
@@ -44,4 +45,56 @@ pub enum ListKind {
     Atomic,
     Set,
     Map(Vec<String>),
+}
+
+impl Structure {
+    /// Reads a schema of apiextensions.k8s.io/v1 as the definition has it. What is no structural schema reads as far as
+    /// it is one: definitions are validated when they are written.
+    pub fn read(schema: &Value) -> Self {
+        let flag = |name: &str| schema.get(name).and_then(Value::as_bool).unwrap_or(false);
+        let text = |name: &str| schema.get(name).and_then(Value::as_str);
+        let part = |name: &str| schema.get(name).filter(|part| part.is_object()).map(|part| Box::new(Self::read(part)));
+        let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        Self {
+            kind: Kind::read(text("type").unwrap_or_default()),
+            nullable: flag("nullable"),
+            default: schema.get("default").cloned(),
+            properties: properties.map(|(name, schema)| (name.clone(), Self::read(schema))).collect(),
+            values: part("additionalProperties"),
+            items: part("items"),
+            preserve_unknown: flag("x-kubernetes-preserve-unknown-fields"),
+            int_or_string: flag("x-kubernetes-int-or-string"),
+            format: text("format").map(str::to_owned),
+            embedded: flag("x-kubernetes-embedded-resource"),
+            list: ListKind::read(schema),
+            map_atomic: text("x-kubernetes-map-type") == Some("atomic"),
+        }
+    }
+}
+
+impl Kind {
+    fn read(name: &str) -> Self {
+        match name {
+            "object" => Self::Object,
+            "array" => Self::Array,
+            "string" => Self::String,
+            "integer" => Self::Integer,
+            "number" => Self::Number,
+            "boolean" => Self::Boolean,
+            _ => Self::Any,
+        }
+    }
+}
+
+impl ListKind {
+    fn read(schema: &Value) -> Self {
+        match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
+            Some("set") => Self::Set,
+            Some("map") => {
+                let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten();
+                Self::Map(keys.filter_map(Value::as_str).map(str::to_owned).collect())
+            }
+            _ => Self::Atomic,
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-use monokube::schema::structure::{Kind, ListKind, Structure};
+use monokube::schema::structure::Structure;
 use serde_json::{Map, Value};
 
 /// A recorded conversation.
@@ -225,39 +225,5 @@ pub fn words(value: &Value) -> Vec<String> {
 
 /// The structure of a recorded schema.
 pub fn structure(schema: &Value) -> Structure {
-    let flag = |name: &str| schema[name].as_bool().unwrap_or(false);
-    let texts = |name: &str| {
-        let list = schema[name].as_array().into_iter().flatten();
-        list.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
-    };
-    Structure {
-        kind: match schema["type"].as_str() {
-            Some("object") => Kind::Object,
-            Some("array") => Kind::Array,
-            Some("string") => Kind::String,
-            Some("integer") => Kind::Integer,
-            Some("number") => Kind::Number,
-            Some("boolean") => Kind::Boolean,
-            _ => Kind::Any,
-        },
-        nullable: flag("nullable"),
-        default: schema.get("default").cloned(),
-        properties: schema["properties"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, schema)| (name.clone(), structure(schema)))
-            .collect(),
-        values: schema.get("additionalProperties").map(|schema| Box::new(structure(schema))),
-        items: schema.get("items").map(|schema| Box::new(structure(schema))),
-        preserve_unknown: flag("x-kubernetes-preserve-unknown-fields"),
-        int_or_string: flag("x-kubernetes-int-or-string"),
-        embedded: flag("x-kubernetes-embedded-resource"),
-        list: match schema["x-kubernetes-list-type"].as_str() {
-            Some("set") => ListKind::Set,
-            Some("map") => ListKind::Map(texts("x-kubernetes-list-map-keys")),
-            _ => ListKind::Atomic,
-        },
-        map_atomic: schema["x-kubernetes-map-type"] == "atomic",
-    }
+    Structure::read(schema)
 }
