@@ -3,11 +3,13 @@
 //! It owns the tables and what is derived from them alone. It never reads the store and never asks who is asking.
 //!
 //! In reading order: `table` (messages and fields), `structure` (the type of a custom resource), `resource` (the
-//! descriptor of a served resource), `builtin` (one row a resource), `catalog` (the live set), `digest` (hashes that
-//! clients see), `discovery` and `openapi` (the documents that describe all of it).
+//! descriptor of a served resource), `builtin` (one row a resource), `catalog` (the live set), `convert` (between the
+//! versions of a kind), `digest` (hashes that clients see), `discovery` and `openapi` (the documents that describe all of
+//! it), `cel` (the language of expressions in objects).
 
 pub mod builtin;
 pub mod catalog;
+pub mod cel;
 pub mod convert;
 pub mod digest;
 pub mod discovery;
