@@ -12,3 +12,5 @@ pub mod store;
 pub mod cache;
 pub mod pki;
 pub mod auth;
+pub mod admission;
+pub mod registry;

@@ -11,6 +11,7 @@ pub mod answer;
 pub mod cbor;
 pub mod json;
 pub mod negotiate;
+pub mod object;
 pub mod protobuf;
 pub mod table;
 pub mod wire;

@@ -34,7 +34,7 @@ pub struct Context<'a> {
 
 /// Takes an object (sparse) from one `apiVersion` to another of its group. `None`: the version is served no more, and
 /// what managers own in it is forgotten.
-pub type Convert<'a> = dyn Fn(&Value, &str, &str) -> Result<Option<Converted>, String> + 'a;
+pub type Convert<'a> = dyn Fn(&Value, &str, &str) -> Result<Option<Converted>, String> + Sync + 'a;
 
 /// A converted object, sparse, and its type.
 #[derive(Clone, Debug)]

@@ -105,8 +105,8 @@ impl Selector {
     }
 
     /// Whether labels given by a lookup meet all requirements.
-    pub fn matches_by<'a>(&self, lookup: impl Fn(&str) -> Option<&'a str>) -> bool {
-        !self.nothing && self.requirements.iter().all(|r| r.matches(lookup(&r.key)))
+    pub fn matches_by<T: AsRef<str>>(&self, lookup: impl Fn(&str) -> Option<T>) -> bool {
+        !self.nothing && self.requirements.iter().all(|r| r.matches(lookup(&r.key).as_ref().map(AsRef::as_ref)))
     }
 
     /// Whether labels in any order meet all requirements. Walks them once a requirement.

@@ -1,0 +1,8 @@
+//! Admission: what may still change or refuse a write after authorization and before it is stored.
+//!
+//! One short file a plugin. Plugins read the cache; what they must write goes through the traits they are given, for
+//! admission knows no registry.
+//!
+//! In reading order: `chain` (attributes, the plugin's contract, the order), then the plugins.
+
+pub mod chain;

@@ -1,0 +1,117 @@
+//! The registry for callers in this process: controllers, the scheduler, the bootstrap. The same admission, validation
+//! and authorization as everybody else's requests, without the wire.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::core::Registry;
+use super::decode::decode;
+use super::options::{DeleteOptions, WriteOptions};
+use super::patch::Patch;
+use super::request::{Address, Caller, Deleted, Written};
+use super::write::Change;
+use crate::auth::authorizer::{Attributes, Resource as Asked};
+use crate::auth::identity::User;
+use crate::model::names::GroupResource;
+use crate::model::revision::Revision;
+use crate::model::status::{Result, Status};
+
+/// Writes as one user. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    registry: Registry,
+    user: User,
+    /// The field manager.
+    agent: &'static str,
+}
+
+/// Which object, in the preferred version of its resource.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    pub group: &'a str,
+    pub resource: &'a str,
+    pub namespace: &'a str,
+    pub name: &'a str,
+    /// Empty for the object itself.
+    pub subresource: &'a str,
+}
+
+impl<'a> Target<'a> {
+    pub const fn new(group: &'a str, resource: &'a str, namespace: &'a str, name: &'a str) -> Self {
+        Self { group, resource, namespace, name, subresource: "" }
+    }
+
+    pub const fn part(self, subresource: &'a str) -> Self {
+        Self { subresource, ..self }
+    }
+}
+
+impl Client {
+    pub fn new(registry: &Registry, user: User, agent: &'static str) -> Self {
+        Self { registry: registry.clone(), user, agent }
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    fn caller(&self) -> Caller {
+        Caller::new(self.user.clone(), self.agent)
+    }
+
+    /// The address, if the user may do this there.
+    fn authorize(&self, verb: &str, target: Target<'_>) -> Result<Address> {
+        let name = GroupResource::new(target.group, target.resource);
+        let resource = self.registry.catalog.load().preferred(&name).cloned().ok_or_else(Status::no_such_resource)?;
+        let asked = Asked {
+            group: target.group,
+            version: &resource.kind.version,
+            resource: target.resource,
+            subresource: target.subresource,
+            namespace: target.namespace,
+            name: target.name,
+            ..Asked::default()
+        };
+        self.registry.authorizer.require(&Attributes::resource(&self.user, verb, asked))?;
+        let mut at = Address::new(&resource, target.namespace, target.name);
+        at.subresource = target.subresource.into();
+        Ok(at)
+    }
+
+    /// Creates an object of any type that reads as the API's JSON.
+    pub async fn create(&self, target: Target<'_>, object: &impl Serialize) -> Result<Written> {
+        let at = self.authorize("create", target)?;
+        let body = self.body(&at, object)?;
+        self.registry.create(&mut self.caller(), &at, body, &WriteOptions::default()).await
+    }
+
+    /// Replaces an object, or a part of it.
+    pub async fn update(&self, target: Target<'_>, object: &impl Serialize) -> Result<Written> {
+        let at = self.authorize("update", target)?;
+        let body = self.body(&at, object)?;
+        let options = WriteOptions::default();
+        self.registry.update(&mut self.caller(), &at, Change::Replace(body), &options, false).await
+    }
+
+    /// A merge patch (RFC 7386).
+    pub async fn merge(&self, target: Target<'_>, patch: &Value) -> Result<Written> {
+        let at = self.authorize("patch", target)?;
+        let text = patch.to_string();
+        self.registry.patch(&mut self.caller(), &at, Patch::Merge(text.as_bytes()), &WriteOptions::default()).await
+    }
+
+    pub async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<Deleted> {
+        let at = self.authorize("delete", target)?;
+        self.registry.delete(&mut self.caller(), &at, options).await
+    }
+
+    /// The newest revision that is acknowledged, for a barrier.
+    pub async fn newest(&self) -> Result<Revision> {
+        self.registry.store.current().await.map_err(super::core::store_status)
+    }
+
+    fn body(&self, at: &Address, object: &impl Serialize) -> Result<Value> {
+        let text = serde_json::to_vec(object).map_err(Status::internal)?;
+        decode(&text, &at.resource).map(|decoded| decoded.value).map_err(Status::bad_request)
+    }
+}

@@ -1,0 +1,284 @@
+//! The registry's parts, and the transaction beneath every write: read, decide, commit, and again when somebody was faster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::hooks::Hooks;
+use super::request::Address;
+use crate::admission::chain::Chain;
+use crate::auth::authorizer;
+use crate::base::clock::Clock;
+use crate::base::entropy::Entropy;
+use crate::cache::error::CacheError;
+use crate::cache::handle::Cache;
+use crate::cache::object::{Form, Key, Object};
+use crate::cache::stored::{self, Convert};
+use crate::codec::object as coding;
+use crate::model::object;
+use crate::model::revision::Revision;
+use crate::model::status::{Result, Status};
+use crate::model::time::Time;
+use crate::rules::all;
+use crate::rules::kind::{Cx, Rules};
+use crate::schema::catalog::Live;
+use crate::schema::resource::{Resource, Storage};
+use crate::store::contract::{Change, Commit, Entry, Expect, Outcome, Store, StoreError};
+
+/// How often a write starts over because its object changed meanwhile. Each round another write succeeded.
+const MAX_ROUNDS: usize = 64;
+/// How long a read waits for the cache to reach the store's newest revision.
+pub const FRESHNESS: Duration = Duration::from_secs(3);
+
+/// One registry for one plane. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry(Arc<Parts>);
+
+/// What it is made of.
+pub struct Parts {
+    pub catalog: Live,
+    pub store: Arc<dyn Store>,
+    pub cache: Cache,
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub admission: Chain,
+    pub authorizer: authorizer::Chain,
+    pub hooks: Hooks,
+    /// Reads what older versions of a kind have stored.
+    pub convert: Arc<dyn Convert>,
+    /// The store's prefix: `/registry`.
+    pub prefix: String,
+    /// `--allow-privileged`.
+    pub allow_privileged: bool,
+}
+
+impl std::ops::Deref for Registry {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// An object as it is now: its bytes and, decoded, its sparse value in the storage version.
+pub struct Current {
+    pub object: Arc<Object>,
+    pub value: Value,
+}
+
+/// What a round of a write decides.
+pub enum Step {
+    /// Nothing to change.
+    Keep,
+    Put {
+        value: Value,
+        ttl: Option<Duration>,
+    },
+    /// The object ends; `last` is its last state.
+    Delete {
+        last: Value,
+    },
+}
+
+/// How a write ended.
+pub struct Done {
+    pub object: Arc<Object>,
+    /// It did not exist before.
+    pub created: bool,
+    /// It exists no more.
+    pub deleted: bool,
+}
+
+impl Registry {
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    pub fn now(&self) -> Time {
+        self.clock.now().into()
+    }
+
+    /// What rules may know of a request.
+    pub fn cx(&self, resource: &Resource, user: &str) -> Cx {
+        Cx {
+            served: resource.kind.clone(),
+            now: self.now(),
+            allow_privileged: self.allow_privileged,
+            user: user.to_owned(),
+        }
+    }
+
+    /// Waits until the cache shows every write acknowledged before this call.
+    pub async fn fresh(&self) -> Result<Revision> {
+        let revision = self.store.current().await.map_err(store_status)?;
+        self.cache.at_least(revision, self.clock.instant() + FRESHNESS).await.map_err(cache_status)?;
+        Ok(revision)
+    }
+
+    /// The object in the cache, as new as the cache is.
+    pub fn cached(&self, at: &Address) -> Result<Option<Current>> {
+        let storage = storage(&at.resource)?;
+        match self.cache.get(&storage.shelf, &at.namespace, &at.name).map_err(cache_status)? {
+            Some(object) => Ok(Some(current(object, storage)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Runs rounds of `step` on the object until one is committed. `step` sees the object (`None`: it does not exist)
+    /// and may be called again with a newer one; a refusal that rests on an old state is not final.
+    pub async fn transact(
+        &self,
+        at: &Address,
+        dry_run: bool,
+        mut step: impl AsyncFnMut(Option<&Current>) -> Result<Step>,
+    ) -> Result<Done> {
+        let storage = storage(&at.resource)?;
+        let mut seen = self.cached(at)?;
+        let mut is_fresh = false;
+        for _ in 0..MAX_ROUNDS {
+            if seen.is_none() && !is_fresh {
+                self.fresh().await?;
+                is_fresh = true;
+                seen = self.cached(at)?;
+            }
+            let decided = match step(seen.as_ref()).await {
+                Ok(decided) => decided,
+                Err(refusal) if is_fresh => return Err(refusal),
+                Err(refusal) => {
+                    self.fresh().await?;
+                    is_fresh = true;
+                    let newer = self.cached(at)?;
+                    if newer.as_ref().map(|c| c.object.revision) == seen.as_ref().map(|c| c.object.revision) {
+                        return Err(refusal);
+                    }
+                    seen = newer;
+                    continue;
+                }
+            };
+            match self.conclude(at, storage, seen.as_ref(), decided, dry_run).await? {
+                Ok(done) => return Ok(done),
+                Err(newer) => seen = newer.map(|newest| self.entry(at, storage, newest)).transpose()?,
+            }
+            is_fresh = true;
+        }
+        Err(Status::server_timeout(&at.resource.name, "update", 1))
+    }
+
+    /// Commits what a round decided; the inner error is the object's newer state.
+    async fn conclude(
+        &self,
+        at: &Address,
+        storage: &Storage,
+        seen: Option<&Current>,
+        decided: Step,
+        dry_run: bool,
+    ) -> Result<std::result::Result<Done, Option<Entry>>> {
+        let (value, ttl, delete) = match decided {
+            Step::Keep => (None, None, false),
+            Step::Put { value, ttl } => (Some(value), ttl, false),
+            Step::Delete { last } => (Some(last), None, true),
+        };
+        let Some(value) = value else {
+            let object = seen.ok_or_else(|| Status::internal("nothing to keep"))?.object.clone();
+            return Ok(Ok(Done { object, created: false, deleted: false }));
+        };
+        let sealed = Sealed::new(value, storage)?;
+        if let Some(seen) = seen.filter(|seen| !delete && sealed.is_same(&seen.object)) {
+            return Ok(Ok(Done { object: seen.object.clone(), created: false, deleted: false }));
+        }
+        let expect = seen.map_or(Expect::Absent, |seen| Expect::At(seen.object.revision));
+        let done = |revision| {
+            let object = Arc::new(sealed.object(at, storage, revision)?);
+            Ok(Ok(Done { object, created: seen.is_none(), deleted: delete }))
+        };
+        if dry_run {
+            return done(seen.filter(|_| !delete).map(|seen| seen.object.revision));
+        }
+        let change = if delete { Change::Delete } else { Change::Put { value: sealed.stored.clone(), ttl } };
+        let commit = Commit { key: self.key(storage, &at.namespace, &at.name), expect, change };
+        match self.store.commit(commit).await.map_err(store_status)? {
+            Outcome::Committed(revision) => done(Some(revision)),
+            Outcome::Conflict { current } => Ok(Err(current)),
+        }
+    }
+
+    fn entry(&self, at: &Address, storage: &Storage, entry: Entry) -> Result<Current> {
+        let key = Key::new(&at.namespace, &at.name);
+        let object = stored::object(key, entry.revision, &entry.value, storage, self.convert.as_ref())
+            .map_err(|error| Status::internal(format!("{}: {error}", entry.key)))?;
+        current(Arc::new(object), storage)
+    }
+
+    /// `/registry/pods/default/a`.
+    pub fn key(&self, storage: &Storage, namespace: &str, name: &str) -> String {
+        if namespace.is_empty() {
+            return format!("{}/{}/{name}", self.prefix, storage.folder);
+        }
+        format!("{}/{}/{namespace}/{name}", self.prefix, storage.folder)
+    }
+}
+
+/// A value encoded for the store, without a resourceVersion.
+struct Sealed {
+    /// The message's bytes, or the JSON text.
+    raw: Bytes,
+    /// With the envelope around it.
+    stored: Bytes,
+}
+
+impl Sealed {
+    fn new(mut value: Value, storage: &Storage) -> Result<Self> {
+        object::set_meta(&mut value, "resourceVersion", Value::Null);
+        let raw = coding::encode(&value, &storage.shape, &storage.kind).map_err(Status::internal)?;
+        let stored = coding::seal(&raw, &storage.shape, &storage.kind);
+        Ok(Self { raw, stored })
+    }
+
+    /// Whether the stored object has the same bytes, the resourceVersion aside.
+    fn is_same(&self, stored: &Object) -> bool {
+        let again = Object::new(stored.key.clone(), stored.revision, &self.raw, stored.form);
+        again.is_ok_and(|again| again.bytes == stored.bytes)
+    }
+
+    /// As it reads at this revision; `None`: it has none yet.
+    fn object(&self, at: &Address, storage: &Storage, revision: Option<Revision>) -> Result<Object> {
+        let form = if storage.shape.message().is_some() { Form::Protobuf } else { Form::Json };
+        let key = Key::new(&at.namespace, &at.name);
+        match revision {
+            Some(revision) => Object::new(key, revision, &self.raw, form).map_err(Status::internal),
+            None => Ok(Object { key, revision: Revision::ZERO, bytes: self.raw.clone(), form }),
+        }
+    }
+}
+
+fn current(object: Arc<Object>, storage: &Storage) -> Result<Current> {
+    let value = object.to_value(&storage.shape).map_err(Status::internal)?;
+    Ok(Current { object, value })
+}
+
+/// How the resource is kept; an error for one that never is.
+pub fn storage(resource: &Resource) -> Result<&Storage> {
+    resource.storage.as_ref().ok_or_else(|| Status::method_not_allowed(&resource.name, "get"))
+}
+
+/// The rules of the resource's stored kind.
+pub fn rules(resource: &Resource) -> &'static Rules {
+    all::rules(resource.storage.as_ref().map_or(&resource.kind, |storage| &storage.kind))
+}
+
+/// How the API says that the store failed.
+pub fn store_status(error: StoreError) -> Status {
+    match error {
+        StoreError::TooLarge(why) => Status::too_large(why),
+        StoreError::Unknown(why) => Status::timeout(why, 0),
+        StoreError::Unavailable(why) => Status::service_unavailable(why),
+        other => Status::internal(other),
+    }
+}
+
+/// How the API says that the cache failed.
+pub fn cache_status(error: CacheError) -> Status {
+    Status::internal(error)
+}

@@ -1,0 +1,186 @@
+//! What some kinds do beyond their pure rules: allocate, hold a deletion, end by themselves. Most kinds have none.
+//!
+//! One file a kind. In reading order: this page (the contract and the table), `fields` (values of field selectors),
+//! `events`, `namespaces`, `pods`.
+
+pub mod events;
+pub mod fields;
+pub mod namespaces;
+pub mod pods;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use super::core::Registry;
+use super::request::Address;
+use crate::cache::object::Object;
+use crate::model::names::GroupResource;
+use crate::model::status::Result;
+use crate::model::time::Time;
+use crate::schema::resource::Resource;
+
+/// How long a deletion waits before the object ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grace {
+    /// The kind knows no grace.
+    None,
+    /// From now; 0 ends it at once.
+    Seconds(i64),
+}
+
+/// What a kind does. Objects are sparse values of the storage version.
+#[async_trait]
+pub trait KindHooks: Send + Sync {
+    /// (group, plural)
+    fn resource(&self) -> (&'static str, &'static str);
+
+    /// Before a create is prepared and validated: may fill the object and claim something for it.
+    async fn begin_create(&self, _: &Registry, _: &Address, _: &mut Value, _dry_run: bool) -> Result<Claim> {
+        Ok(Claim::default())
+    }
+
+    /// The same of an update: (new, old).
+    async fn begin_update(&self, _: &Registry, _: &Address, _: &mut Value, _: &Value, _dry_run: bool) -> Result<Claim> {
+        Ok(Claim::default())
+    }
+
+    /// The object is gone.
+    async fn after_delete(&self, _: &Registry, _: &Address, _: &Object) {}
+
+    /// The grace of a delete that asks for `wanted` seconds.
+    fn grace(&self, _: &Value, _wanted: Option<i64>) -> Grace {
+        Grace::None
+    }
+
+    /// A deletion that takes another way than finalizers: the object as it is held, `None` when nothing holds it.
+    fn judge_delete(&self, _: &Value, _now: Time) -> Option<Value> {
+        None
+    }
+
+    /// Whether a dying object without finalizers may end.
+    fn may_end(&self, _: &Value) -> bool {
+        true
+    }
+
+    /// How long an object lives.
+    fn ttl(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether the garbage collector knows its dependents, so that propagation policies mean something.
+    fn has_dependents(&self) -> bool {
+        true
+    }
+}
+
+/// All of them. `event_ttl` is how long events live.
+pub fn all(event_ttl: Duration) -> Vec<Box<dyn KindHooks>> {
+    vec![Box::new(events::Events { ttl: event_ttl }), Box::new(namespaces::Namespaces), Box::new(pods::Pods)]
+}
+
+/// The kinds that do something.
+#[derive(Clone, Default)]
+pub struct Hooks(Arc<HashMap<GroupResource, Box<dyn KindHooks>>>);
+
+/// What a write has claimed, to be kept when it is committed and given back when it is not.
+#[derive(Default)]
+pub struct Claim {
+    on_keep: Vec<Undo>,
+    on_revert: Vec<Undo>,
+}
+
+type Undo = Box<dyn for<'a> FnOnce(&'a Registry) -> BoxFuture<'a, ()> + Send>;
+
+impl Hooks {
+    pub fn new(kinds: Vec<Box<dyn KindHooks>>) -> Self {
+        let key = |kind: &dyn KindHooks| GroupResource::new(kind.resource().0, kind.resource().1);
+        Self(Arc::new(kinds.into_iter().map(|kind| (key(kind.as_ref()), kind)).collect()))
+    }
+
+    fn of(&self, resource: &Resource) -> Option<&dyn KindHooks> {
+        let shelf = resource.storage.as_ref().map_or(&resource.name, |storage| &storage.shelf);
+        self.0.get(shelf).map(AsRef::as_ref)
+    }
+
+    pub async fn begin_create(
+        &self,
+        registry: &Registry,
+        at: &Address,
+        value: &mut Value,
+        dry_run: bool,
+    ) -> Result<Claim> {
+        match self.of(&at.resource) {
+            Some(kind) => kind.begin_create(registry, at, value, dry_run).await,
+            None => Ok(Claim::default()),
+        }
+    }
+
+    pub async fn begin_update(
+        &self,
+        registry: &Registry,
+        at: &Address,
+        value: &mut Value,
+        old: &Value,
+        dry_run: bool,
+    ) -> Result<Claim> {
+        match self.of(&at.resource) {
+            Some(kind) => kind.begin_update(registry, at, value, old, dry_run).await,
+            None => Ok(Claim::default()),
+        }
+    }
+
+    pub async fn after_delete(&self, registry: &Registry, at: &Address, object: &Object) {
+        if let Some(kind) = self.of(&at.resource) {
+            kind.after_delete(registry, at, object).await;
+        }
+    }
+
+    pub fn grace(&self, resource: &Resource, value: &Value, wanted: Option<i64>) -> Grace {
+        self.of(resource).map_or(Grace::None, |kind| kind.grace(value, wanted))
+    }
+
+    pub fn judge_delete(&self, at: &Address, value: &Value, now: Time) -> Option<Value> {
+        self.of(&at.resource)?.judge_delete(value, now)
+    }
+
+    pub fn may_end(&self, resource: &Resource, value: &Value) -> bool {
+        self.of(resource).is_none_or(|kind| kind.may_end(value))
+    }
+
+    pub fn ttl(&self, resource: &Resource) -> Option<Duration> {
+        self.of(resource)?.ttl()
+    }
+
+    pub fn has_dependents(&self, resource: &Resource) -> bool {
+        self.of(resource).is_none_or(KindHooks::has_dependents)
+    }
+}
+
+impl Claim {
+    /// What to do when the write is committed.
+    pub fn when_kept(&mut self, act: Undo) {
+        self.on_keep.push(act);
+    }
+
+    /// What to do when it is not.
+    pub fn when_reverted(&mut self, act: Undo) {
+        self.on_revert.push(act);
+    }
+
+    pub async fn keep(&mut self, registry: &Registry) {
+        for act in self.on_keep.drain(..) {
+            act(registry).await;
+        }
+    }
+
+    pub async fn revert(&mut self, registry: &Registry) {
+        for act in self.on_revert.drain(..).rev() {
+            act(registry).await;
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! One generic create, get, list, watch, update, patch, apply and delete for every resource, built in or custom.
+//!
+//! It owns the order of a write: read, change, default, admit, prepare, validate, own fields, store. It never speaks HTTP.
+//! What a kind does beyond its pure `rules` hangs in `hooks`, one file a kind.
+//!
+//! In reading order: `request` (who asks of what), `options`, `core` (the parts and the transaction), `meta` (metadata of
+//! every write), `stages` (what every write goes
+//! through), `write` (create and update), `patch`, `delete`, `read`, `hooks`, `client` (in-process callers).
+
+pub mod client;
+pub mod core;
+pub mod decode;
+pub mod delete;
+#[cfg(test)]
+pub mod fixture;
+pub mod hooks;
+pub mod meta;
+pub mod options;
+pub mod patch;
+pub mod read;
+pub mod request;
+pub mod stages;
+pub mod stored;
+pub mod write;
+
+#[cfg(test)]
+mod tests;

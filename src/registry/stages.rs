@@ -1,0 +1,149 @@
+//! Stages of a write that every kind goes through: defaults, ownership of fields, admission.
+
+use serde_json::{Value, json};
+
+use super::core::Registry;
+use super::options::WriteOptions;
+use super::request::{Address, Caller};
+use crate::admission::chain::{Attributes, Operation};
+use crate::fields::managed;
+use crate::fields::resets::resets;
+use crate::fields::set::Set;
+use crate::fields::update::{Context, Convert, Converted, update};
+use crate::model::names::{GroupVersion, GroupVersionKind};
+use crate::model::status::Result;
+use crate::rules::all;
+use crate::schema::convert;
+use crate::schema::resource::Resource;
+
+impl Registry {
+    pub fn fill_defaults(&self, kind: &GroupVersionKind, object: &mut Value) {
+        if let Some(fill) = all::defaults(kind) {
+            fill(object);
+        }
+    }
+
+    /// Records in managedFields what the caller's manager now owns.
+    pub fn own(&self, caller: &Caller, at: &Address, live: Option<&Value>, new: &mut Value, options: &WriteOptions) {
+        let manager = managed::manager_or_agent(&options.field_manager, &caller.agent);
+        let reset = resets(&at.resource, &at.subresource);
+        let convert = |value: &Value, from: &str, to: &str| self.convert_version(&at.resource, value, from, to);
+        update(live, new, &self.fields_context(at, &manager, &reset, &convert));
+    }
+
+    /// What field management must know of a request.
+    pub fn fields_context<'a>(
+        &self,
+        at: &'a Address,
+        manager: &'a str,
+        reset: &'a Set,
+        convert: &'a Convert<'a>,
+    ) -> Context<'a> {
+        Context {
+            shape: &at.resource.shape,
+            kind: &at.resource.kind,
+            manager,
+            subresource: &at.subresource,
+            now: self.now(),
+            reset,
+            convert,
+        }
+    }
+
+    /// An object in another version of its group, for managers that wrote in that one.
+    pub fn convert_version(
+        &self,
+        resource: &Resource,
+        value: &Value,
+        from: &str,
+        to: &str,
+    ) -> std::result::Result<Option<Converted>, String> {
+        let catalog = self.catalog.load();
+        let find = |api_version: &str| {
+            let version = GroupVersion::parse(api_version)?;
+            catalog.find(&version.group, &version.version, &resource.name.resource).cloned()
+        };
+        let (Some(from), Some(to)) = (find(from), find(to)) else { return Ok(None) };
+        let stored = convert::to_storage(&from, value.clone());
+        Ok(Some(Converted { value: convert::to_served(&to, stored), shape: to.shape.clone() }))
+    }
+
+    /// The mutating half of admission; defaults are filled again after it.
+    pub async fn admit(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        operation: Operation,
+        mut object: Option<&mut Value>,
+        old: Option<&Value>,
+        options: &WriteOptions,
+    ) -> Result<()> {
+        let options = options_value(operation, options);
+        let Caller { user, warnings, .. } = caller;
+        let mut attributes = Attributes {
+            user,
+            operation,
+            resource: &at.resource,
+            subresource: &at.subresource,
+            namespace: &at.namespace,
+            name: &at.name,
+            old,
+            dry_run: options["dryRun"].is_array(),
+            options: &options,
+            warnings,
+        };
+        if self.admission.admit(&mut attributes, object.as_deref_mut()).await?
+            && let Some(object) = object
+        {
+            self.fill_defaults(&at.resource.kind, object);
+        }
+        Ok(())
+    }
+
+    /// The validating half of admission.
+    pub async fn validate_admission(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        operation: Operation,
+        object: Option<&Value>,
+        old: Option<&Value>,
+        options: &WriteOptions,
+    ) -> Result<()> {
+        let options = options_value(operation, options);
+        let Caller { user, warnings, .. } = caller;
+        let mut attributes = Attributes {
+            user,
+            operation,
+            resource: &at.resource,
+            subresource: &at.subresource,
+            namespace: &at.namespace,
+            name: &at.name,
+            old,
+            dry_run: options["dryRun"].is_array(),
+            options: &options,
+            warnings,
+        };
+        self.admission.validate(&mut attributes, object).await
+    }
+}
+
+/// Create, update or patch options as admission reviews show them.
+fn options_value(operation: Operation, options: &WriteOptions) -> Value {
+    let kind = match operation {
+        Operation::Create => "CreateOptions",
+        Operation::Update => "UpdateOptions",
+        Operation::Delete => "DeleteOptions",
+        Operation::Connect => return Value::Null,
+    };
+    let mut value = json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
+    if options.is_dry_run() {
+        value["dryRun"] = json!(options.dry_run);
+    }
+    for (name, text) in [("fieldManager", &options.field_manager), ("fieldValidation", &options.field_validation)] {
+        if !text.is_empty() {
+            value[name] = json!(text);
+        }
+    }
+    value
+}

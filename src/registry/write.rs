@@ -1,0 +1,338 @@
+//! Create and update, whatever the kind: the order of a write stands here, top down.
+
+use serde_json::{Value, json};
+
+use super::core::{Current, Registry, Step, rules, storage};
+use super::meta;
+use super::options::WriteOptions;
+use super::request::{Address, Caller, Written};
+use crate::admission::chain::Operation;
+use crate::model::field::{FieldError, FieldErrors, Path};
+use crate::model::names::GroupVersionKind;
+use crate::model::object;
+use crate::model::status::{Result, Status};
+use crate::rules::at::At;
+use crate::rules::kind::{Cx, Part, Rules};
+use crate::rules::strategy;
+use crate::schema::convert;
+
+/// How often a generated name may turn out to be taken.
+const NAME_ATTEMPTS: usize = 8;
+const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
+
+/// What an update makes of the object as it is: called again when that has changed meanwhile.
+pub enum Change<'a> {
+    /// A PUT's body.
+    Replace(Value),
+    /// A patch: (current object in the served version, `None` to create) -> new object.
+    Edit(&'a (dyn Fn(&Value) -> Result<Edited> + Sync)),
+}
+
+/// What a patch made.
+pub struct Edited {
+    pub object: Value,
+    /// managedFields are done (apply does them itself).
+    pub owned: bool,
+    pub warnings: Vec<String>,
+}
+
+impl Registry {
+    /// Creates an object from a decoded body (sparse, in the served version).
+    pub async fn create(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        mut body: Value,
+        options: &WriteOptions,
+    ) -> Result<Written> {
+        meta::place(&mut body, &at.resource, &at.namespace)?;
+        self.fill_defaults(&at.resource.kind, &mut body);
+        self.own(caller, at, None, &mut body, options);
+        self.admit(caller, at, Operation::Create, Some(&mut body), None, options).await?;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.create_once(caller, at, body.clone(), options).await {
+                Err(status) if status.is_already_exists() && generates(&body) => {
+                    if attempt == NAME_ATTEMPTS {
+                        return Err(Status::generate_name_conflict(&status));
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn create_once(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        body: Value,
+        options: &WriteOptions,
+    ) -> Result<Written> {
+        let cx = self.cx(&at.resource, &caller.user.name);
+        let mut value = convert::to_storage(&at.resource, body);
+        meta::init(&mut value, cx.now, &self.entropy);
+        let at = Address { name: object::name(&value).into(), ..at.clone() };
+        let mut claim = self.hooks.begin_create(self, &at, &mut value, options.is_dry_run()).await?;
+        let finished = self.finish_create(caller, &at, &cx, value, options).await;
+        match &finished {
+            Ok(_) => claim.keep(self).await,
+            Err(_) => claim.revert(self).await,
+        }
+        finished
+    }
+
+    async fn finish_create(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        cx: &Cx,
+        mut value: Value,
+        options: &WriteOptions,
+    ) -> Result<Written> {
+        let rules = rules(&at.resource);
+        self.prepare_new(caller, at, cx, rules, &mut value)?;
+        let served = convert::to_served(&at.resource, value.clone());
+        self.validate_admission(caller, at, Operation::Create, Some(&served), None, options).await?;
+        if object::resource_version(&value).parse::<u64>().is_ok_and(|version| version != 0) {
+            return Err(Status::unknown("resourceVersion should not be set on objects to be created"));
+        }
+        let ttl = self.hooks.ttl(&at.resource);
+        let done = self
+            .transact(at, options.is_dry_run(), async |current| match current {
+                Some(current) => Err(taken(at, &current.value)),
+                None => Ok(Step::Put { value: value.clone(), ttl }),
+            })
+            .await?;
+        Ok(Written { object: done.object, created: true })
+    }
+
+    /// The strategy's part of a create: prepare, validate, warn.
+    fn prepare_new(&self, caller: &mut Caller, at: &Address, cx: &Cx, rules: &Rules, value: &mut Value) -> Result<()> {
+        strategy::prepare_create(cx, rules, value);
+        let message = storage(&at.resource)?.shape.message();
+        refuse(at, value, &strategy::validate_create(cx, rules, value, message, at.resource.namespaced))?;
+        let mut warnings = Vec::new();
+        (rules.warn)(cx, &At::new(value, message), None, &mut warnings);
+        warnings.into_iter().for_each(|text| caller.warn(text));
+        Ok(())
+    }
+
+    /// Replaces or edits an object, or a part of it when the address names a subresource.
+    pub async fn update(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        change: Change<'_>,
+        options: &WriteOptions,
+        create_missing: bool,
+    ) -> Result<Written> {
+        let rules = rules(&at.resource);
+        let may_create = at.subresource.is_empty() && (create_missing || rules.create_on_update);
+        let expected_uid =
+            if let Change::Replace(body) = &change { object::uid(body).to_owned() } else { String::new() };
+        let mut claims = Vec::new();
+        let outcome = self
+            .transact(at, options.is_dry_run(), async |current| {
+                let Some(current) = current else {
+                    if !may_create {
+                        return Err(Status::not_found(&at.resource.name, &at.name));
+                    }
+                    return self.update_missing(caller, at, &change, options, &mut claims).await;
+                };
+                self.same_uid(at, &expected_uid, &current.value)?;
+                self.update_existing(caller, at, &change, options, current, &mut claims).await
+            })
+            .await;
+        for mut claim in claims.drain(..).rev() {
+            if outcome.is_ok() { claim.keep(self).await } else { claim.revert(self).await }
+        }
+        let done = outcome?;
+        if done.deleted {
+            self.hooks.after_delete(self, at, &done.object).await;
+        }
+        Ok(Written { object: done.object, created: done.created })
+    }
+
+    async fn update_existing(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        change: &Change<'_>,
+        options: &WriteOptions,
+        current: &Current,
+        claims: &mut Vec<super::hooks::Claim>,
+    ) -> Result<Step> {
+        let (rules, cx) = (rules(&at.resource), self.cx(&at.resource, &caller.user.name));
+        let live = convert::to_served(&at.resource, current.value.clone());
+        let mut new = self.changed(caller, at, change, &live, options)?;
+        self.admit(caller, at, Operation::Update, Some(&mut new), Some(&live), options).await?;
+        let mut value = convert::to_storage(&at.resource, new);
+        versions_agree(at, rules, &mut value, &current.value)?;
+        meta::place(&mut value, &at.resource, &at.namespace)?;
+        let part = self.part(at)?;
+        match part {
+            Some(part) => strategy::prepare_part(&cx, part, &mut value, &current.value),
+            None => strategy::prepare_update(&cx, rules, &mut value, &current.value),
+        }
+        if part.is_none() {
+            let claim = self.hooks.begin_update(self, at, &mut value, &current.value, options.is_dry_run()).await?;
+            claims.push(claim);
+        }
+        self.validate_change(caller, at, &cx, part, &value, &current.value)?;
+        let served = convert::to_served(&at.resource, value.clone());
+        self.validate_admission(caller, at, Operation::Update, Some(&served), Some(&live), options).await?;
+        if meta::ends_with(&value, &current.value) && self.hooks.may_end(&at.resource, &value) {
+            return Ok(Step::Delete { last: value });
+        }
+        Ok(Step::Put { value, ttl: self.hooks.ttl(&at.resource) })
+    }
+
+    /// An update that creates: the same steps as a create.
+    async fn update_missing(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        change: &Change<'_>,
+        options: &WriteOptions,
+        claims: &mut Vec<super::hooks::Claim>,
+    ) -> Result<Step> {
+        let (rules, cx) = (rules(&at.resource), self.cx(&at.resource, &caller.user.name));
+        let empty = json!({});
+        let mut new = self.changed(caller, at, change, &empty, options)?;
+        meta::place(&mut new, &at.resource, &at.namespace)?;
+        self.admit(caller, at, Operation::Create, Some(&mut new), None, options).await?;
+        let mut value = convert::to_storage(&at.resource, new);
+        if object::resource_version(&value).parse::<u64>().is_ok_and(|version| version != 0) {
+            return Err(Status::not_found(&at.resource.name, &at.name));
+        }
+        meta::init(&mut value, cx.now, &self.entropy);
+        claims.push(self.hooks.begin_create(self, at, &mut value, options.is_dry_run()).await?);
+        self.prepare_new(caller, at, &cx, rules, &mut value)?;
+        let served = convert::to_served(&at.resource, value.clone());
+        self.validate_admission(caller, at, Operation::Create, Some(&served), None, options).await?;
+        Ok(Step::Put { value, ttl: self.hooks.ttl(&at.resource) })
+    }
+
+    /// The new object in the served version: defaulted, with managedFields.
+    fn changed(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        change: &Change<'_>,
+        live: &Value,
+        options: &WriteOptions,
+    ) -> Result<Value> {
+        let (mut new, owned) = match change {
+            Change::Replace(body) => (body.clone(), false),
+            Change::Edit(edit) => {
+                let edited = edit(live)?;
+                edited.warnings.into_iter().for_each(|text| caller.warn(text));
+                (edited.object, edited.owned)
+            }
+        };
+        self.fill_defaults(&at.resource.kind, &mut new);
+        if !owned {
+            let live = live.as_object().is_some_and(|fields| !fields.is_empty()).then_some(live);
+            self.own(caller, at, live, &mut new, options);
+        }
+        Ok(new)
+    }
+
+    fn validate_change(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        cx: &Cx,
+        part: Option<&'static Part>,
+        new: &Value,
+        old: &Value,
+    ) -> Result<()> {
+        let rules = rules(&at.resource);
+        let message = storage(&at.resource)?.shape.message();
+        refuse(at, new, &strategy::validate_update(cx, rules, part, (new, old), message, at.resource.namespaced))?;
+        if part.is_none() {
+            let mut warnings = Vec::new();
+            (rules.warn)(cx, &At::new(new, message), Some(&At::new(old, message)), &mut warnings);
+            warnings.into_iter().for_each(|text| caller.warn(text));
+        }
+        Ok(())
+    }
+
+    /// The part that the address names; `None` for the object itself.
+    fn part(&self, at: &Address) -> Result<Option<&'static Part>> {
+        if at.subresource.is_empty() {
+            return Ok(None);
+        }
+        let part = rules(&at.resource).part(&at.subresource);
+        part.map(Some).ok_or_else(Status::no_such_resource)
+    }
+
+    /// A PUT whose body has a uid is of that object only.
+    fn same_uid(&self, at: &Address, expected: &str, current: &Value) -> Result<()> {
+        if expected.is_empty() || expected == object::uid(current) {
+            return Ok(());
+        }
+        let key = self.key(storage(&at.resource)?, &at.namespace, &at.name);
+        let key = key.strip_prefix(&self.prefix).unwrap_or(&key);
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+             UID in precondition: {expected}, UID in object meta: {}",
+            object::uid(current)
+        );
+        Err(Status::conflict(&at.resource.name, &at.name, why))
+    }
+}
+
+/// Optimistic concurrency: a body with a resourceVersion must name the newest; one without overwrites where the kind
+/// allows it.
+fn versions_agree(at: &Address, rules: &Rules, new: &mut Value, current: &Value) -> Result<()> {
+    let newest = object::resource_version(current).to_owned();
+    let given = object::resource_version(new);
+    let number: u64 = if given.is_empty() {
+        0
+    } else {
+        let bad = |_| {
+            Status::unknown(format!(
+                "strconv.ParseUint: parsing {}: invalid syntax",
+                crate::model::gotext::quote(given)
+            ))
+        };
+        given.parse().map_err(bad)?
+    };
+    if number == 0 {
+        if !rules.unconditional_update {
+            let root = Path::Root;
+            let meta = root.name("metadata");
+            let error = FieldError::invalid(&meta.name("resourceVersion"), 0, "must be specified for an update");
+            let kind = GroupVersionKind::new(&at.resource.name.group, "", &at.resource.name.resource);
+            return Err(Status::invalid(&kind, &at.name, &[error]));
+        }
+        object::set_meta(new, "resourceVersion", newest.into());
+    } else if given != newest {
+        return Err(Status::conflict(&at.resource.name, &at.name, MODIFIED));
+    }
+    Ok(())
+}
+
+fn generates(body: &Value) -> bool {
+    object::name(body).is_empty() && !object::meta_str(body, "generateName").is_empty()
+}
+
+/// 409 of a create; an object that is going away says so.
+fn taken(at: &Address, current: &Value) -> Status {
+    let mut status = Status::already_exists(&at.resource.name, &at.name);
+    if object::is_deleting(current) {
+        status.message = format!("object is being deleted: {}", status.message);
+    }
+    status
+}
+
+/// 422 with these errors, if there are any.
+fn refuse(at: &Address, value: &Value, errors: &FieldErrors) -> Result<()> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(&at.resource.kind, object::name(value), errors))
+}
