@@ -5,19 +5,22 @@ use serde_json::Value;
 use super::kind::{Defaults, NONE, Rules};
 use super::{
     config_map, controller_revision, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address, lease,
-    limit_range, namespace, network_policy, node, priority_class, resource_quota, runtime_class, secret, service,
+    limit_range, namespace, network_policy, node, pod, priority_class, resource_quota, runtime_class, secret, service,
     service_account, service_cidr,
 };
 use crate::model::names::GroupVersionKind;
 
 /// By group and kind of storage.
 pub static RULES: &[&Rules] = &[
+    &pod::binding::RULES,
     &config_map::RULES,
     &endpoints::RULES,
     &event::RULES,
     &limit_range::RULES,
     &namespace::RULES,
     &node::RULES,
+    &pod::object::RULES,
+    &pod::pod_template::RULES,
     &resource_quota::RULES,
     &secret::RULES,
     &service::RULES,
@@ -40,6 +43,8 @@ pub static DEFAULTS: &[Defaults] = &[
     row("", "v1", "LimitRange", limit_range::fill),
     row("", "v1", "Namespace", namespace::fill),
     row("", "v1", "Node", node::fill),
+    row("", "v1", "Pod", pod::object::fill),
+    row("", "v1", "PodTemplate", pod::pod_template::fill),
     row("", "v1", "ResourceQuota", resource_quota::fill),
     row("", "v1", "Secret", secret::fill),
     row("", "v1", "Service", service::fill),

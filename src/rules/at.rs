@@ -51,8 +51,8 @@ impl<'p, 'v> At<'p, 'v> {
     }
 
     /// The same value, told at another place, of which the schema says nothing.
-    pub fn placed(&self, path: Path<'p>) -> Self {
-        Self { value: self.value, path, root: None }
+    pub fn placed<'s>(&self, path: Path<'s>) -> At<'s, 'v> {
+        At { value: self.value, path, root: None }
     }
 
     /// Items of a list; none when it is absent.

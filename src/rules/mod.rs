@@ -4,14 +4,15 @@
 //!
 //! In reading order: `kind` (what a kind adds to its schema), `all` (the table of kinds), `strategy` (a write's pure steps),
 //! `at` (a value and where it
-//! stands), `same` (what counts as unchanged), `show` (how a refused object prints), `fill` (ways to set what is
-//! left out), `checks` (rules that many kinds share), then one file or folder a kind.
+//! stands), `same` (what counts as unchanged), `show` (how a refused object prints), `diff` (how a refused change prints),
+//! `fill` (ways to set what is left out), `checks` (rules that many kinds share), then one file or folder a kind.
 
 pub mod all;
 pub mod at;
 pub mod checks;
 pub mod config_map;
 pub mod controller_revision;
+pub mod diff;
 pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event;
@@ -25,6 +26,7 @@ pub mod limit_range;
 pub mod namespace;
 pub mod network_policy;
 pub mod node;
+pub mod pod;
 pub mod priority_class;
 pub mod resource_quota;
 pub mod runtime_class;

@@ -6,6 +6,7 @@ use crate::model::syntax::label_key;
 use crate::model::{gotext, syntax};
 use crate::rules::at::{At, Schema};
 use crate::rules::show;
+use crate::schema::table::Message;
 
 use super::labels::{annotations, labels};
 use super::names::NameRule;
@@ -89,8 +90,17 @@ pub fn template_meta(at: &At, errs: &mut FieldErrors) {
 
 /// Forbids the object's other fields. Their places have Go's names with a small first letter, as in stock: `uID`.
 pub fn only_allowed(at: &At, allowed: &[&str], detail: &'static str, errs: &mut FieldErrors) {
-    let Some(message) = at.schema().message() else { return };
+    if let Some(message) = at.schema().message() {
+        only_allowed_of(at, message, allowed, detail, errs);
+    }
+}
+
+fn only_allowed_of(at: &At, message: &Message, allowed: &[&str], detail: &'static str, errs: &mut FieldErrors) {
     for field in message.fields.iter().filter(|field| !allowed.contains(&field.name)) {
+        if let Some(inner) = field.message().filter(|_| field.inline) {
+            only_allowed_of(at, inner, allowed, detail, errs);
+            continue;
+        }
         let child = at.at(field.name);
         let zero = match child.schema() {
             Schema::Field(field) if !field.pointer => {
