@@ -168,6 +168,18 @@ impl Message {
         Some(self.by_name[at].1)
     }
 
+    /// The names of the inline messages down to a field.
+    pub fn embedded(&self, name: &str) -> Vec<&'static str> {
+        let Some((_, through)) = self.path(name).and_then(|path| path.split_last()) else { return Vec::new() };
+        let (mut fields, mut names) = (self.fields, Vec::new());
+        for step in through {
+            let Type::Message(inner) = fields[*step as usize].ty else { break };
+            names.push(inner.short_name());
+            fields = inner.fields;
+        }
+        names
+    }
+
     /// The name without its package: `Pod`.
     pub fn short_name(&self) -> &'static str {
         self.name.rsplit('.').next().unwrap_or(self.name)

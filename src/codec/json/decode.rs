@@ -75,7 +75,8 @@ type Decode<T> = Result<T, Failure>;
 
 /// A step of the path to the place being read.
 enum Step {
-    Field(&'static str),
+    /// A field of this type.
+    Field(&'static Message, &'static str),
     /// A name that is no field, or a map's key.
     Key(String),
     Index(usize),
@@ -146,7 +147,7 @@ impl Decoder {
             let Some(field) = message.field(&key) else {
                 return self.unknown(parser, message, key);
             };
-            self.steps.push(Step::Field(field.name));
+            self.steps.push(Step::Field(message, field.name));
             if seen.contains(&field.name) {
                 self.note("duplicate");
             } else {
@@ -377,7 +378,7 @@ impl Decoder {
         match place.holder {
             None => format!("json: cannot unmarshal {found} into Go value of type {wanted}"),
             Some(holder) => {
-                let fields: Vec<&str> = self.steps.iter().filter_map(Step::field).collect();
+                let fields: Vec<&str> = self.steps.iter().flat_map(Step::fields).collect();
                 let (holder, path) = (holder.short_name(), fields.join("."));
                 format!("json: cannot unmarshal {found} into Go struct field {holder}.{path} of type {wanted}")
             }
@@ -400,7 +401,7 @@ impl Decoder {
         for step in &self.steps {
             match step {
                 Step::Index(index) => path.push_str(&format!("[{index}]")),
-                Step::Field(name) => join(&mut path, name),
+                Step::Field(_, name) => join(&mut path, name),
                 Step::Key(name) => join(&mut path, name),
             }
         }
@@ -409,12 +410,15 @@ impl Decoder {
 }
 
 impl Step {
-    fn field(&self) -> Option<&str> {
-        match self {
-            Step::Field(name) => Some(name),
-            Step::Key(name) if name == "kind" || name == "apiVersion" => Some(name),
-            _ => None,
-        }
+    /// The names by which Go goes: the types that are embedded on the way, then the field.
+    fn fields(&self) -> impl Iterator<Item = &str> {
+        let (message, name) = match self {
+            Step::Field(message, name) => (Some(*message), Some(*name)),
+            Step::Key(name) if name == "kind" || name == "apiVersion" => (None, Some(name.as_str())),
+            _ => (None, None),
+        };
+        let embedded = message.into_iter().flat_map(move |message| message.embedded(name.unwrap_or("")));
+        embedded.chain(name)
     }
 }
 
