@@ -64,7 +64,7 @@ const NAMES: [(&str, &str, &str); 45] = [
     ("RBDVolumeSource", "user", "RadosUser"),
 ];
 /// Internal types whose fields stand in another order.
-const ORDERS: [(&str, &str); 8] = [
+const ORDERS: [(&str, &str); 13] = [
     (
         "CSIDriverSpec",
         "attachRequired fsGroupPolicy podInfoOnMount volumeLifecycleModes storageCapacity tokenRequests \
@@ -94,6 +94,34 @@ const ORDERS: [(&str, &str); 8] = [
          failedIndexes uncountedTerminatedPods",
     ),
     (
+        "PersistentVolumeSource",
+        "gcePersistentDisk awsElasticBlockStore hostPath glusterfs nfs rbd quobyte iscsi flexVolume cinder \
+         cephfs fc flocker azureFile vsphereVolume azureDisk photonPersistentDisk portworxVolume scaleIO \
+         local storageos csi",
+    ),
+    (
+        "PodSecurityContext",
+        "seLinuxOptions windowsOptions runAsUser runAsGroup runAsNonRoot supplementalGroups \
+         supplementalGroupsPolicy fsGroup fsGroupChangePolicy sysctls seccompProfile appArmorProfile \
+         seLinuxChangePolicy",
+    ),
+    (
+        "PodSpec",
+        "volumes initContainers containers ephemeralContainers restartPolicy terminationGracePeriodSeconds \
+         activeDeadlineSeconds dnsPolicy nodeSelector serviceAccountName automountServiceAccountToken \
+         nodeName securityContext imagePullSecrets hostname subdomain setHostnameAsFQDN affinity \
+         schedulerName tolerations hostAliases priorityClassName priority preemptionPolicy dnsConfig \
+         readinessGates runtimeClassName overhead enableServiceLinks topologySpreadConstraints os \
+         schedulingGates resourceClaims resources hostnameOverride schedulingGroup",
+    ),
+    (
+        "PodStatus",
+        "observedGeneration phase conditions message reason nominatedNodeName hostIP hostIPs podIPs startTime \
+         qosClass initContainerStatuses containerStatuses ephemeralContainerStatuses resize \
+         resourceClaimStatuses extendedResourceClaimStatus allocatedResources resources \
+         nodeAllocatableResourceClaimStatuses",
+    ),
+    (
         "ServiceSpec",
         "type ports selector clusterIP clusterIPs ipFamilies ipFamilyPolicy externalName externalIPs \
          loadBalancerIP sessionAffinity sessionAffinityConfig loadBalancerSourceRanges externalTrafficPolicy \
@@ -103,6 +131,13 @@ const ORDERS: [(&str, &str); 8] = [
     (
         "ValidatingAdmissionPolicySpec",
         "paramKind matchConstraints validations matchConditions failurePolicy auditAnnotations variables",
+    ),
+    (
+        "VolumeSource",
+        "hostPath emptyDir gcePersistentDisk awsElasticBlockStore gitRepo secret nfs iscsi glusterfs \
+         persistentVolumeClaim rbd quobyte flexVolume cinder cephfs flocker downwardAPI fc azureFile \
+         configMap vsphereVolume azureDisk photonPersistentDisk projected portworxVolume scaleIO storageos \
+         csi ephemeral image",
     ),
 ];
 /// Of a pod's spec; internally they belong to its security context.
