@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::model::field::{Bad, FieldError, FieldErrors, Path};
+use crate::model::gotext;
 use crate::model::quantity::Quantity;
 use crate::model::syntax::Texts;
 use crate::schema::table::{Field, Json, Message, Shape};
@@ -241,6 +242,10 @@ impl At<'_, '_> {
     /// The value as its errors print it: an absent one as the zero of its type, an object as Go's internal type.
     pub fn bad(&self) -> Bad {
         match (self.value, self.schema()) {
+            // Go prints a text of a type of its own as JSON does.
+            (value @ Value::String(_), Schema::Field(field) | Schema::Item(field)) if !field.doc.choices.is_empty() => {
+                Bad::plain(gotext::json(value))
+            }
             // Only texts that are types of their own are rewritten: times, quantities.
             (Value::String(_), schema) if schema.message().is_none() => self.value.into(),
             (value, Schema::Message(message)) => Bad::plain(show::message(value, message)),

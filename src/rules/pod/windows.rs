@@ -1,6 +1,9 @@
 //! What is Windows' own: security options, containers that are processes of the host; and what either system forbids.
 
-use crate::model::field::{FieldError, FieldErrors, Path};
+use std::borrow::Cow;
+
+use crate::model::field::{Bad, FieldError, FieldErrors, Path};
+use crate::model::gotext;
 use crate::rules::at::At;
 use crate::rules::checks::names::dns1123_subdomain;
 use crate::rules::kind::Cx;
@@ -50,12 +53,12 @@ pub fn windows_options(at: &At, errs: &mut FieldErrors) {
     }
     let (name, spec, user) = (at.at("gmsaCredentialSpecName"), at.at("gmsaCredentialSpec"), at.at("runAsUserName"));
     if name.exists() {
-        name.check(errs, dns1123_subdomain);
+        dns1123_subdomain(name.str()).into_iter().for_each(|text| invalid(&name, errs, text));
     }
     if spec.exists() && spec.is_empty() {
-        spec.invalid(errs, "gmsaCredentialSpec cannot be an empty string");
+        invalid(&spec, errs, "gmsaCredentialSpec cannot be an empty string");
     } else if spec.len() > GMSA_BYTES {
-        spec.invalid(errs, "gmsaCredentialSpec size must be under 64 KiB");
+        invalid(&spec, errs, "gmsaCredentialSpec size must be under 64 KiB");
     }
     if user.exists() {
         run_as_user_name(&user, errs);
@@ -66,34 +69,39 @@ pub fn windows_options(at: &At, errs: &mut FieldErrors) {
 fn run_as_user_name(at: &At, errs: &mut FieldErrors) {
     let name = at.str();
     if name.is_empty() {
-        return at.invalid(errs, "runAsUserName cannot be an empty string");
+        return invalid(at, errs, "runAsUserName cannot be an empty string");
     }
     if name.bytes().any(|b| b.is_ascii_control()) {
-        return at.invalid(errs, "runAsUserName cannot contain control characters");
+        return invalid(at, errs, "runAsUserName cannot contain control characters");
     }
     let (domain, user) = name.split_once('\\').map_or((None, name), |(domain, user)| (Some(domain), user));
     if user.contains('\\') {
-        return at.invalid(errs, "runAsUserName cannot contain more than one backslash");
+        return invalid(at, errs, "runAsUserName cannot contain more than one backslash");
     }
     if let Some(domain) = domain {
         if domain.len() >= DOMAIN_BYTES {
-            at.invalid(errs, format!("runAsUserName's Domain length must be under {DOMAIN_BYTES} characters"));
+            invalid(at, errs, format!("runAsUserName's Domain length must be under {DOMAIN_BYTES} characters"));
         }
         if !is_netbios(domain) && !domain.split('.').all(is_dns_label) {
-            at.invalid(errs, "runAsUserName's Domain doesn't match the NetBios nor the DNS format");
+            invalid(at, errs, "runAsUserName's Domain doesn't match the NetBios nor the DNS format");
         }
     }
     if user.is_empty() {
-        at.invalid(errs, "runAsUserName's User cannot be empty");
+        invalid(at, errs, "runAsUserName's User cannot be empty");
     } else if user.len() > USER_BYTES {
-        at.invalid(errs, format!("runAsUserName's User length must not be longer than {USER_BYTES} characters"));
+        invalid(at, errs, format!("runAsUserName's User length must not be longer than {USER_BYTES} characters"));
     }
     if !user.is_empty() && user.bytes().all(|b| matches!(b, b'.' | b' ')) {
-        at.invalid(errs, "runAsUserName's User cannot contain only periods or spaces");
+        invalid(at, errs, "runAsUserName's User cannot contain only periods or spaces");
     }
     if user.contains(['"', '/', '\\', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@', '[', ']']) {
-        at.invalid(errs, "runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]");
+        invalid(at, errs, "runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]");
     }
+}
+
+/// Stock hands on pointers here, whose texts are printed as JSON does.
+fn invalid(at: &At, errs: &mut FieldErrors, detail: impl Into<Cow<'static, str>>) {
+    at.invalid_as(errs, Bad::plain(gotext::json(at.value())), detail);
 }
 
 fn is_netbios(domain: &str) -> bool {
@@ -250,7 +258,7 @@ mod tests {
         ] {
             let value = json!({"runAsUserName": name});
             let found = found(windows_options, "WindowsSecurityContextOptions", &value);
-            let quoted = crate::model::gotext::quote(name);
+            let quoted = json!(name);
             let expected: Vec<_> =
                 texts.iter().map(|t| format!("runAsUserName: Invalid value: {quoted}: {t}")).collect();
             assert_eq!(found, expected);
