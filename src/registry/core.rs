@@ -10,6 +10,7 @@ use super::hooks::Hooks;
 use super::request::Address;
 use crate::admission::chain::Chain;
 use crate::auth::authorizer;
+use crate::auth::identity::User;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::cache::error::CacheError;
@@ -22,7 +23,7 @@ use crate::model::revision::Revision;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
 use crate::rules::all;
-use crate::rules::kind::{Cx, Rules};
+use crate::rules::kind::{self, Cx, Rules};
 use crate::schema::catalog::Live;
 use crate::schema::resource::{Resource, Storage};
 use crate::store::contract::{Change, Commit, Entry, Expect, Outcome, Store, StoreError};
@@ -101,12 +102,21 @@ impl Registry {
     }
 
     /// What rules may know of a request.
-    pub fn cx(&self, resource: &Resource, user: &str) -> Cx {
+    pub fn cx(&self, resource: &Resource, user: &User) -> Cx {
+        let extra = user.extra.iter().map(|(key, values)| {
+            let values = values.iter().map(ToString::to_string);
+            (key.to_string(), values.collect())
+        });
         Cx {
             served: resource.kind.clone(),
             now: self.now(),
             allow_privileged: self.allow_privileged,
-            user: user.to_owned(),
+            user: kind::User {
+                name: user.name.to_string(),
+                uid: user.uid.to_string(),
+                groups: user.groups.iter().map(ToString::to_string).collect(),
+                extra: extra.collect(),
+            },
         }
     }
 

@@ -17,8 +17,17 @@ pub struct Cx {
     pub now: Time,
     /// `--allow-privileged`.
     pub allow_privileged: bool,
-    /// The user's name, for kinds that record or check it (CertificateSigningRequest).
-    pub user: String,
+    /// Who asks, for kinds that record it (CertificateSigningRequest).
+    pub user: User,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Default)]
+pub struct User {
+    pub name: String,
+    pub uid: String,
+    pub groups: Vec<String>,
+    pub extra: Vec<(String, Vec<String>)>,
 }
 
 /// The rules of a kind. Objects are sparse values of the kind's storage version, defaulted.
@@ -139,4 +148,13 @@ pub struct Defaults {
     pub version: &'static str,
     pub kind: &'static str,
     pub fill: fn(&mut Value),
+}
+
+#[cfg(test)]
+impl Cx {
+    /// A request of nobody in particular.
+    pub fn for_tests() -> Self {
+        let now = Time::parse("2026-01-01T00:00:00Z").expect("a time");
+        Self { served: GroupVersionKind::default(), now, allow_privileged: true, user: User::default() }
+    }
 }

@@ -121,6 +121,14 @@ pub fn keep(new: &mut Value, old: &Value, field: &str) {
     }
 }
 
+/// Keeps what a writer of a status may not change of the metadata.
+pub fn keep_metadata(new: &mut Value, old: &Value) {
+    for field in ["deletionTimestamp", "labels", "annotations", "finalizers", "ownerReferences"] {
+        let before = object::metadata(old).and_then(|metadata| metadata.get(field));
+        object::set_meta(new, field, before.cloned().unwrap_or(Value::Null));
+    }
+}
+
 /// What no update changes: generation (the strategy may then raise it), creation, and a deletion once begun.
 fn keep_system_fields(new: &mut Value, old: &Value) {
     let before = |field: &str| object::metadata(old).and_then(|m| m.get(field)).cloned().unwrap_or(Value::Null);

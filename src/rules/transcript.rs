@@ -7,7 +7,6 @@ use super::kind::{Cx, Rules};
 use super::{all, strategy};
 use crate::model::names::GroupVersionKind;
 use crate::model::object;
-use crate::model::time::Time;
 use crate::schema::catalog::Catalog;
 use crate::schema::convert;
 use crate::schema::resource::Resource;
@@ -36,8 +35,7 @@ impl Kind {
         let resource = Catalog::builtin().by_kind(&served).expect("a served kind").clone();
         let storage = resource.storage.as_ref().expect("a kind that is kept");
         let (message, rules) = (storage.shape.message().expect("built in"), all::rules(&storage.kind));
-        let now = Time::parse("2026-01-01T00:00:00Z").expect("a time");
-        let cx = Cx { served, now, allow_privileged: true, user: "admin".to_owned() };
+        let cx = Cx { served, ..Cx::for_tests() };
         Self { resource, message, rules, cx }
     }
 

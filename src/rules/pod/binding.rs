@@ -25,12 +25,7 @@ mod tests {
 
     #[test]
     fn a_pod_is_bound_to_a_node() {
-        let cx = Cx {
-            served: Default::default(),
-            now: crate::model::time::Time::ZERO,
-            allow_privileged: true,
-            user: String::new(),
-        };
+        let cx = Cx::for_tests();
         let (binding, mut errs) = (json!({"target": {"kind": "Pod"}}), FieldErrors::new());
         validate(&cx, &At::new(&binding, table::message("k8s.io.api.core.v1.Binding")), &mut errs);
         assert_eq!(

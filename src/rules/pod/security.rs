@@ -194,8 +194,6 @@ pub fn is_host_sysctl(spec: &At, name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::names::GroupVersionKind;
-    use crate::model::time::Time;
     use crate::rules::transcript::assert_begin;
     use crate::schema::table;
     use serde_json::json;
@@ -233,8 +231,7 @@ mod tests {
 
     #[test]
     fn contexts_of_containers() {
-        let cx =
-            Cx { served: GroupVersionKind::default(), now: Time::ZERO, allow_privileged: false, user: String::new() };
+        let cx = Cx { allow_privileged: false, ..Cx::for_tests() };
         let context = json!({"privileged": true, "procMount": "Unmasked", "allowPrivilegeEscalation": false,
             "capabilities": {"add": ["CAP_SYS_ADMIN"]}});
         let message = table::message("k8s.io.api.core.v1.SecurityContext");
