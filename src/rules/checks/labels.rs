@@ -63,16 +63,21 @@ pub fn has_bad_selector_value(at: &At) -> bool {
 pub fn label_selector(at: &At, leniency: SelectorLeniency, errs: &mut FieldErrors) {
     labels(&at.at("matchLabels"), errs);
     for expression in at.at("matchExpressions").items() {
-        let values = expression.at("values");
-        let operator = expression.at("operator");
-        if !is_counted(&operator, &values, errs) && !leniency.unknown_operators {
-            operator.invalid(errs, "not a valid selector operator");
-        }
-        label_name(&expression.at("key"), errs);
-        if !leniency.bad_values {
-            for value in values.items() {
-                value.check(errs, label_value);
-            }
+        label_requirement(&expression, leniency, errs);
+    }
+}
+
+/// A requirement of a label selector.
+pub fn label_requirement(at: &At, leniency: SelectorLeniency, errs: &mut FieldErrors) {
+    let values = at.at("values");
+    let operator = at.at("operator");
+    if !is_counted(&operator, &values, errs) && !leniency.unknown_operators {
+        operator.invalid(errs, "not a valid selector operator");
+    }
+    label_name(&at.at("key"), errs);
+    if !leniency.bad_values {
+        for value in values.items() {
+            value.check(errs, label_value);
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! In reading order: `names`, `labels` (labels, annotations, selectors), `meta` (object metadata), `numbers`
 //! (numbers, quantities, ports), `resources` (of compute), `choices` (enumerations), `conditions`, `network`
-//! (addresses), `web` (URLs, paths, headers), `schedule` (cron).
+//! (addresses), `web` (URLs, paths, headers), `schedule` (cron), `pem`.
 
 pub mod choices;
 pub mod conditions;
@@ -14,6 +14,7 @@ pub mod meta;
 pub mod names;
 pub mod network;
 pub mod numbers;
+pub mod pem;
 pub mod resources;
 pub mod schedule;
 pub mod web;

@@ -1,10 +1,10 @@
 //! Whether a certificate and a private key belong together, in the words of Go's `tls.X509KeyPair`.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use tokio_rustls::rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
+
+use crate::rules::checks::pem::blocks;
 
 const NO_KEY: &str = "tls: failed to parse private key";
 const MALFORMED: &str = "x509: malformed certificate";
@@ -77,46 +77,6 @@ fn mismatch(certificate: &[u8], key: &[u8]) -> Option<&'static str> {
         .then_some("tls: private key does not match public key")
 }
 
-/// A block of a PEM text.
-struct Block {
-    kind: String,
-    bytes: Vec<u8>,
-}
-
-/// The blocks of a text; what is none between them is passed over.
-fn blocks(text: &[u8]) -> impl Iterator<Item = Block> {
-    let text = String::from_utf8_lossy(text).into_owned();
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let (block, end) = next_block(&text[at..])?;
-            at += end;
-            if block.is_some() {
-                return block;
-            }
-        }
-    })
-}
-
-/// The first block and where the text goes on; no block where it is damaged. `None`: there is no more.
-fn next_block(text: &str) -> Option<(Option<Block>, usize)> {
-    const BEGIN: &str = "-----BEGIN ";
-    let start = if text.starts_with(BEGIN) { 0 } else { text.find("\n-----BEGIN ")? + 1 };
-    let after_begin = start + BEGIN.len();
-    let line_end = text[after_begin..].find('\n').map_or(text.len(), |end| after_begin + end);
-    let Some(kind) = text[after_begin..line_end].trim_end().strip_suffix("-----") else {
-        return Some((None, line_end));
-    };
-    let end_line = format!("-----END {kind}-----");
-    let body = &text[line_end..];
-    let Some(end) = body.find(&end_line) else { return Some((None, line_end)) };
-    // Headers stand before an empty line.
-    let lines = body[..end].lines().filter(|line| !line.contains(':')).map(str::trim);
-    let coded: String = lines.collect();
-    let block = STANDARD.decode(coded).ok().map(|bytes| Block { kind: kind.to_owned(), bytes });
-    Some((block, line_end + end + end_line.len()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +84,8 @@ mod tests {
     use crate::base::entropy::Entropy;
     use crate::pki::authority::Authority;
     use crate::pki::key::Key;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
 
     fn pem(kind: &str, body: &str) -> String {
         format!("text\n-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", STANDARD.encode(body))
