@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
 use super::{
-    config_map, controller_revision, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address, lease,
-    limit_range, namespace, network_policy, node, pod, priority_class, resource_quota, runtime_class, secret, service,
-    service_account, service_cidr,
+    api_service, config_map, controller_revision, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address,
+    lease, limit_range, namespace, network_policy, node, pod, priority_class, resource_quota, runtime_class, secret,
+    service, service_account, service_cidr,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -25,6 +25,7 @@ pub static RULES: &[&Rules] = &[
     &secret::RULES,
     &service::RULES,
     &service_account::RULES,
+    &api_service::RULES,
     &controller_revision::RULES,
     &lease::RULES,
     &endpoint_slice::RULES,
@@ -48,6 +49,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("", "v1", "ResourceQuota", resource_quota::fill),
     row("", "v1", "Secret", secret::fill),
     row("", "v1", "Service", service::fill),
+    row("apiregistration.k8s.io", "v1", "APIService", api_service::fill_service),
     row("discovery.k8s.io", "v1", "EndpointSlice", endpoint_slice::fill),
     row("networking.k8s.io", "v1", "IngressClass", ingress_class::fill),
     row("networking.k8s.io", "v1", "NetworkPolicy", network_policy::fill),

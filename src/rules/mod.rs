@@ -8,6 +8,7 @@
 //! `fill` (ways to set what is left out), `checks` (rules that many kinds share), then one file or folder a kind.
 
 pub mod all;
+pub mod api_service;
 pub mod at;
 pub mod checks;
 pub mod config_map;
