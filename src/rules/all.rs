@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::kind::{Defaults, NONE, Rules};
 use super::{
     api_service, config_map, controller_revision, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address,
-    lease, limit_range, namespace, network_policy, node, pod, priority_class, resource_quota, runtime_class, secret,
-    service, service_account, service_cidr,
+    lease, limit_range, namespace, network_policy, node, pod, priority_class, resource_quota, review, runtime_class,
+    scale, secret, service, service_account, service_cidr,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -27,6 +27,11 @@ pub static RULES: &[&Rules] = &[
     &service_account::RULES,
     &api_service::RULES,
     &controller_revision::RULES,
+    &review::token::REQUEST,
+    &review::access::LOCAL_SUBJECT,
+    &review::access::SELF_SUBJECT,
+    &review::access::SUBJECT,
+    &scale::RULES,
     &lease::RULES,
     &endpoint_slice::RULES,
     &ip_address::RULES,
@@ -50,6 +55,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("", "v1", "Secret", secret::fill),
     row("", "v1", "Service", service::fill),
     row("apiregistration.k8s.io", "v1", "APIService", api_service::fill_service),
+    row("authentication.k8s.io", "v1", "TokenRequest", review::token::fill_request),
     row("discovery.k8s.io", "v1", "EndpointSlice", endpoint_slice::fill),
     row("networking.k8s.io", "v1", "IngressClass", ingress_class::fill),
     row("networking.k8s.io", "v1", "NetworkPolicy", network_policy::fill),
