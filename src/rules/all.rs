@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
 use super::{
-    api_service, config_map, controller_revision, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address,
-    lease, limit_range, namespace, network_policy, node, pod, priority_class, resource_quota, review, runtime_class,
-    scale, secret, service, service_account, service_cidr,
+    api_service, config_map, controller_revision, endpoint_slice, endpoints, event, flow_control, ingress,
+    ingress_class, ip_address, lease, limit_range, namespace, network_policy, node, pod, priority_class,
+    resource_quota, review, runtime_class, scale, secret, service, service_account, service_cidr,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -34,6 +34,8 @@ pub static RULES: &[&Rules] = &[
     &scale::RULES,
     &lease::RULES,
     &endpoint_slice::RULES,
+    &flow_control::schema::RULES,
+    &flow_control::level::RULES,
     &ip_address::RULES,
     &ingress::RULES,
     &ingress_class::RULES,
@@ -57,6 +59,8 @@ pub static DEFAULTS: &[Defaults] = &[
     row("apiregistration.k8s.io", "v1", "APIService", api_service::fill_service),
     row("authentication.k8s.io", "v1", "TokenRequest", review::token::fill_request),
     row("discovery.k8s.io", "v1", "EndpointSlice", endpoint_slice::fill),
+    row("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", flow_control::schema::fill_schema),
+    row("flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration", flow_control::level::fill_level),
     row("networking.k8s.io", "v1", "IngressClass", ingress_class::fill),
     row("networking.k8s.io", "v1", "NetworkPolicy", network_policy::fill),
     row("scheduling.k8s.io", "v1", "PriorityClass", priority_class::fill),

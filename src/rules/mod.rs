@@ -18,6 +18,7 @@ pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event;
 pub mod fill;
+pub mod flow_control;
 pub mod ingress;
 pub mod ingress_class;
 pub mod ip_address;
