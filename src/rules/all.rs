@@ -6,7 +6,7 @@ use super::kind::{Defaults, NONE, Rules};
 use super::{
     api_service, config_map, controller_revision, endpoint_slice, endpoints, event, flow_control, ingress,
     ingress_class, ip_address, lease, limit_range, namespace, network_policy, node, pod, priority_class,
-    resource_quota, review, runtime_class, scale, secret, service, service_account, service_cidr,
+    resource_quota, review, role, role_binding, runtime_class, scale, secret, service, service_account, service_cidr,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -42,6 +42,10 @@ pub static RULES: &[&Rules] = &[
     &network_policy::RULES,
     &service_cidr::RULES,
     &runtime_class::RULES,
+    &role::CLUSTER_ROLE,
+    &role_binding::CLUSTER_ROLE_BINDING,
+    &role::ROLE,
+    &role_binding::ROLE_BINDING,
     &priority_class::RULES,
 ];
 
@@ -63,6 +67,8 @@ pub static DEFAULTS: &[Defaults] = &[
     row("flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration", flow_control::level::fill_level),
     row("networking.k8s.io", "v1", "IngressClass", ingress_class::fill),
     row("networking.k8s.io", "v1", "NetworkPolicy", network_policy::fill),
+    row("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", role_binding::fill_binding),
+    row("rbac.authorization.k8s.io", "v1", "RoleBinding", role_binding::fill_binding),
     row("scheduling.k8s.io", "v1", "PriorityClass", priority_class::fill),
 ];
 

@@ -32,6 +32,8 @@ pub mod pod;
 pub mod priority_class;
 pub mod resource_quota;
 pub mod review;
+pub mod role;
+pub mod role_binding;
 pub mod runtime_class;
 pub mod same;
 pub mod scale;
