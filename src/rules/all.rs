@@ -7,6 +7,7 @@ use super::{
     api_service, config_map, controller_revision, endpoint_slice, endpoints, event, flow_control, ingress,
     ingress_class, ip_address, lease, limit_range, namespace, network_policy, node, pod, priority_class,
     resource_quota, review, role, role_binding, runtime_class, scale, secret, service, service_account, service_cidr,
+    storage_class, volume_attributes_class,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -47,6 +48,8 @@ pub static RULES: &[&Rules] = &[
     &role::ROLE,
     &role_binding::ROLE_BINDING,
     &priority_class::RULES,
+    &storage_class::RULES,
+    &volume_attributes_class::RULES,
 ];
 
 /// By group, version and kind as served.
@@ -70,6 +73,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", role_binding::fill_binding),
     row("rbac.authorization.k8s.io", "v1", "RoleBinding", role_binding::fill_binding),
     row("scheduling.k8s.io", "v1", "PriorityClass", priority_class::fill),
+    row("storage.k8s.io", "v1", "StorageClass", storage_class::fill_class),
 ];
 
 const fn row(group: &'static str, version: &'static str, kind: &'static str, fill: fn(&mut Value)) -> Defaults {

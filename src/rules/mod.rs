@@ -42,6 +42,8 @@ pub mod service;
 pub mod service_account;
 pub mod service_cidr;
 pub mod show;
+pub mod storage_class;
 pub mod strategy;
+pub mod volume_attributes_class;
 #[cfg(test)]
 mod transcript;
