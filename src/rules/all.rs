@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
 use super::{
-    api_service, config_map, controller_revision, endpoint_slice, endpoints, event, flow_control, ingress,
-    ingress_class, ip_address, lease, limit_range, namespace, network_policy, node, pod, priority_class,
-    resource_quota, review, role, role_binding, runtime_class, scale, secret, service, service_account, service_cidr,
-    storage_class, volume_attributes_class,
+    api_service, config_map, controller_revision, csi_driver, csi_node, csi_storage_capacity, endpoint_slice,
+    endpoints, event, flow_control, ingress, ingress_class, ip_address, lease, limit_range, namespace, network_policy,
+    node, pod, priority_class, resource_quota, review, role, role_binding, runtime_class, scale, secret, service,
+    service_account, service_cidr, storage_class, volume_attributes_class,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -48,6 +48,9 @@ pub static RULES: &[&Rules] = &[
     &role::ROLE,
     &role_binding::ROLE_BINDING,
     &priority_class::RULES,
+    &csi_driver::RULES,
+    &csi_node::RULES,
+    &csi_storage_capacity::RULES,
     &storage_class::RULES,
     &volume_attributes_class::RULES,
 ];
@@ -73,6 +76,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", role_binding::fill_binding),
     row("rbac.authorization.k8s.io", "v1", "RoleBinding", role_binding::fill_binding),
     row("scheduling.k8s.io", "v1", "PriorityClass", priority_class::fill),
+    row("storage.k8s.io", "v1", "CSIDriver", csi_driver::fill_driver),
     row("storage.k8s.io", "v1", "StorageClass", storage_class::fill_class),
 ];
 
