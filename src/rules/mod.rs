@@ -31,6 +31,7 @@ pub mod limit_range;
 pub mod namespace;
 pub mod network_policy;
 pub mod node;
+pub mod persistent_volume;
 pub mod pod;
 pub mod priority_class;
 pub mod resource_quota;

@@ -169,7 +169,12 @@ pub fn terms_of_pods(spec: &At, mut visit: impl FnMut(&At)) {
 
 /// Whether the required terms of node affinity have a value that is none of a label.
 pub fn has_bad_required_value(spec: &At) -> bool {
-    let terms = spec.value()["affinity"]["nodeAffinity"][REQUIRED]["nodeSelectorTerms"].as_array();
+    has_bad_value(&spec.at("affinity").at("nodeAffinity").at(REQUIRED))
+}
+
+/// Whether a node selector's expressions have such a value.
+pub fn has_bad_value(selector: &At) -> bool {
+    let terms = selector.value()["nodeSelectorTerms"].as_array();
     let expressions = terms.into_iter().flatten().flat_map(|term| term["matchExpressions"].as_array());
     let mut values = expressions.flatten().flat_map(|e| e["values"].as_array()).flatten();
     values.any(|value| !label_value(value.as_str().unwrap_or("")).is_empty())

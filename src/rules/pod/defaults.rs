@@ -117,12 +117,26 @@ fn volume(volume: &mut Value) {
     {
         fields.insert("emptyDir".to_owned(), json!({}));
     }
+    volume_source(volume);
     within(volume, "image", |image| default_pull_policy(image, "pullPolicy", "reference"));
-    within(volume, "hostPath", |path| default(path, "type", ""));
     for source in ["secret", "downwardAPI", "configMap", "projected"] {
         within(volume, source, |source| default(source, "defaultMode", FILE_MODE));
     }
     within(volume, "downwardAPI", downward_files);
+    within(volume, "projected", |projected| {
+        for source in items(projected, "sources") {
+            within(source, "downwardAPI", downward_files);
+            within(source, "serviceAccountToken", |token| default(token, "expirationSeconds", TOKEN_LIFETIME));
+        }
+    });
+    within(volume, "ephemeral", |source| {
+        within(source, "volumeClaimTemplate", |template| claim_spec(object(template, "spec")));
+    });
+}
+
+/// The sources that pods' volumes share with PersistentVolumes.
+pub fn volume_source(volume: &mut Value) {
+    within(volume, "hostPath", |path| default(path, "type", ""));
     within(volume, "iscsi", |iscsi| default(iscsi, "iscsiInterface", "default"));
     within(volume, "rbd", |rbd| {
         default(rbd, "pool", "rbd");
@@ -135,18 +149,9 @@ fn volume(volume: &mut Value) {
         default(disk, "readOnly", false);
         default(disk, "kind", "Shared");
     });
-    within(volume, "projected", |projected| {
-        for source in items(projected, "sources") {
-            within(source, "downwardAPI", downward_files);
-            within(source, "serviceAccountToken", |token| default(token, "expirationSeconds", TOKEN_LIFETIME));
-        }
-    });
     within(volume, "scaleIO", |disk| {
         default(disk, "storageMode", "ThinProvisioned");
         default(disk, "fsType", "xfs");
-    });
-    within(volume, "ephemeral", |source| {
-        within(source, "volumeClaimTemplate", |template| claim_spec(object(template, "spec")));
     });
 }
 

@@ -16,7 +16,7 @@ mod annotations;
 pub mod binding;
 mod container_status;
 mod containers;
-mod defaults;
+pub mod defaults;
 mod disabled;
 mod dns;
 mod env;
