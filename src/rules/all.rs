@@ -6,8 +6,8 @@ use super::kind::{Defaults, NONE, Rules};
 use super::{
     api_service, config_map, controller_revision, csi_driver, csi_node, csi_storage_capacity, endpoint_slice,
     endpoints, event, flow_control, ingress, ingress_class, ip_address, lease, limit_range, namespace, network_policy,
-    node, persistent_volume, pod, priority_class, resource_quota, review, role, role_binding, runtime_class, scale,
-    secret, service, service_account, service_cidr, storage_class, volume_attributes_class,
+    node, persistent_volume, persistent_volume_claim, pod, priority_class, resource_quota, review, role, role_binding,
+    runtime_class, scale, secret, service, service_account, service_cidr, storage_class, volume_attributes_class,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -21,6 +21,7 @@ pub static RULES: &[&Rules] = &[
     &namespace::RULES,
     &node::RULES,
     &persistent_volume::RULES,
+    &persistent_volume_claim::RULES,
     &pod::object::RULES,
     &pod::pod_template::RULES,
     &resource_quota::RULES,
@@ -63,6 +64,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("", "v1", "Namespace", namespace::fill),
     row("", "v1", "Node", node::fill),
     row("", "v1", "PersistentVolume", persistent_volume::fill),
+    row("", "v1", "PersistentVolumeClaim", persistent_volume_claim::fill),
     row("", "v1", "Pod", pod::object::fill),
     row("", "v1", "PodTemplate", pod::pod_template::fill),
     row("", "v1", "ResourceQuota", resource_quota::fill),

@@ -32,6 +32,7 @@ pub mod namespace;
 pub mod network_policy;
 pub mod node;
 pub mod persistent_volume;
+pub mod persistent_volume_claim;
 pub mod pod;
 pub mod priority_class;
 pub mod resource_quota;
