@@ -7,7 +7,8 @@ use super::{
     api_service, config_map, controller_revision, csi_driver, csi_node, csi_storage_capacity, endpoint_slice,
     endpoints, event, flow_control, ingress, ingress_class, ip_address, lease, limit_range, namespace, network_policy,
     node, persistent_volume, persistent_volume_claim, pod, priority_class, resource_quota, review, role, role_binding,
-    runtime_class, scale, secret, service, service_account, service_cidr, storage_class, volume_attributes_class,
+    runtime_class, scale, secret, service, service_account, service_cidr, storage_class, volume_attachment,
+    volume_attributes_class,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -54,6 +55,7 @@ pub static RULES: &[&Rules] = &[
     &csi_node::RULES,
     &csi_storage_capacity::RULES,
     &storage_class::RULES,
+    &volume_attachment::RULES,
     &volume_attributes_class::RULES,
 ];
 
@@ -82,6 +84,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("scheduling.k8s.io", "v1", "PriorityClass", priority_class::fill),
     row("storage.k8s.io", "v1", "CSIDriver", csi_driver::fill_driver),
     row("storage.k8s.io", "v1", "StorageClass", storage_class::fill_class),
+    row("storage.k8s.io", "v1", "VolumeAttachment", volume_attachment::fill_attachment),
 ];
 
 const fn row(group: &'static str, version: &'static str, kind: &'static str, fill: fn(&mut Value)) -> Defaults {

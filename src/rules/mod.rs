@@ -49,6 +49,7 @@ pub mod service_cidr;
 pub mod show;
 pub mod storage_class;
 pub mod strategy;
+pub mod volume_attachment;
 pub mod volume_attributes_class;
 #[cfg(test)]
 mod transcript;
