@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules};
 use super::{
-    api_service, config_map, controller_revision, csi_driver, csi_node, csi_storage_capacity, endpoint_slice,
-    endpoints, event, flow_control, ingress, ingress_class, ip_address, lease, limit_range, namespace, network_policy,
-    node, persistent_volume, persistent_volume_claim, pod, priority_class, resource_quota, review, role, role_binding,
-    runtime_class, scale, secret, service, service_account, service_cidr, storage_class, volume_attachment,
-    volume_attributes_class,
+    api_service, certificate_signing_request, config_map, controller_revision, csi_driver, csi_node,
+    csi_storage_capacity, endpoint_slice, endpoints, event, flow_control, ingress, ingress_class, ip_address, lease,
+    limit_range, namespace, network_policy, node, persistent_volume, persistent_volume_claim, pod, priority_class,
+    resource_quota, review, role, role_binding, runtime_class, scale, secret, service, service_account, service_cidr,
+    storage_class, volume_attachment, volume_attributes_class,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -36,6 +36,7 @@ pub static RULES: &[&Rules] = &[
     &review::access::SELF_SUBJECT,
     &review::access::SUBJECT,
     &scale::RULES,
+    &certificate_signing_request::RULES,
     &lease::RULES,
     &endpoint_slice::RULES,
     &flow_control::schema::RULES,

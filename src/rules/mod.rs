@@ -10,6 +10,7 @@
 pub mod all;
 pub mod api_service;
 pub mod at;
+pub mod certificate_signing_request;
 pub mod checks;
 pub mod config_map;
 pub mod controller_revision;
