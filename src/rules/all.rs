@@ -62,6 +62,7 @@ pub static RULES: &[&Rules] = &[
 
 /// By group, version and kind as served.
 pub static DEFAULTS: &[Defaults] = &[
+    row("", "v1", "ConfigMap", config_map::fill),
     row("", "v1", "Endpoints", endpoints::fill),
     row("", "v1", "LimitRange", limit_range::fill),
     row("", "v1", "Namespace", namespace::fill),

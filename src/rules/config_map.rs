@@ -1,8 +1,11 @@
 //! ConfigMap.
 
+use serde_json::{Map, Value};
+
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::{NameRule, config_map_key};
+use super::fill::remove;
 use super::kind::{NONE, Rules};
 use crate::model::field::{FieldError, FieldErrors, Path};
 
@@ -21,6 +24,13 @@ pub const RULES: Rules = Rules {
 const META: MetaRules = MetaRules { namespaced: true, name: NameRule::Subdomain, kube_finalizers: true };
 /// Of all values together, also of a Secret.
 pub const MOST_BYTES: usize = 1024 * 1024;
+
+/// Stock makes an empty `data` of none; here an empty one is none.
+pub fn fill(object: &mut Value) {
+    if object["data"].as_object().is_some_and(Map::is_empty) {
+        remove(object, &[], "data");
+    }
+}
 
 fn config_map(at: &At, errs: &mut FieldErrors) {
     object_meta(&at.at("metadata"), META, errs);
@@ -54,7 +64,7 @@ pub fn decoded_len(text: &str) -> usize {
     text.len() / 4 * 3 - text.bytes().rev().take_while(|b| *b == b'=').count()
 }
 
-/// What may not change once `immutable` is set; it stays set.
+/// What may not change once `immutable` is set; it stays set. An empty map is not what none is.
 pub fn immutable(at: &At, old: &At, fields: &[&'static str], errs: &mut FieldErrors) {
     const DETAIL: &str = "field is immutable when `immutable` is set";
     if !old.at("immutable").bool() {
@@ -64,7 +74,7 @@ pub fn immutable(at: &At, old: &At, fields: &[&'static str], errs: &mut FieldErr
         at.at("immutable").forbidden(errs, DETAIL);
     }
     for field in fields {
-        if !at.at(field).same_as(&old.at(field)) {
+        if at.at(field).value() != old.at(field).value() {
             at.at(field).forbidden(errs, DETAIL);
         }
     }
@@ -109,6 +119,12 @@ mod tests {
                 "data: Forbidden: field is immutable when `immutable` is set".to_owned(),
             ])
         );
+        let empty = json!({"data": {"a": "1"}, "binaryData": {}, "immutable": true});
+        let same = json!({"data": {}, "binaryData": {"a": "AA=="}, "immutable": true});
+        let found = kind.update("", json!({"binaryData": {"a": "AA=="}, "immutable": true}), same);
+        assert!(found.is_ok());
+        let text = "binaryData: Forbidden: field is immutable when `immutable` is set";
+        assert_eq!(kind.update("", old.clone(), empty), Err(vec![text.to_owned()]));
         let labelled = json!({"metadata": {"labels": {"a": "b"}}, "data": {"a": "1"}, "immutable": true});
         assert!(kind.update("", old, labelled).is_ok());
     }

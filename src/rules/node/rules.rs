@@ -1,6 +1,6 @@
 //! A Node's defaults, preparation, validation and warnings.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{avoid, taints};
 use crate::model::field::{FieldError, FieldErrors};
@@ -54,8 +54,11 @@ const ONE_REFERENCE: &str = "exactly one reference subfield must be non-nil";
 /// The defaults of v1, and the two forms in which a node's networks are said.
 pub fn fill(object: &mut Value) {
     if let Some(status) = filling::fields(object, &["status"]) {
-        if let Some(capacity) = status.get("capacity").cloned() {
-            filling::default(status, "allocatable", capacity);
+        let unset = |list: Option<&Value>| list.and_then(Value::as_object).is_none_or(Map::is_empty);
+        if let Some(capacity) = status.get("capacity").cloned()
+            && unset(status.get("allocatable"))
+        {
+            status.insert("allocatable".to_owned(), capacity);
         }
         round_up(status, "capacity");
         round_up(status, "allocatable");
@@ -93,10 +96,10 @@ fn node(at: &At, errs: &mut FieldErrors) {
     }
     let has = |family| cidrs.strs().any(|cidr| cidr_family(cidr) == Some(family));
     if cidrs.len() > 1 {
-        let unreadable = cidrs.strs().find(|cidr| cidr_family(cidr).is_none());
-        if let Some(cidr) = unreadable {
-            let why = "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR address: ";
-            cidrs.internal(errs, format!("{why}{cidr}"));
+        let unreadable = cidrs.strs().enumerate().find(|(_, cidr)| cidr_family(cidr).is_none());
+        if let Some((index, cidr)) = unreadable {
+            let why = format!("invalid CIDR[{index}]: <nil> (invalid CIDR address: {cidr})");
+            cidrs.internal(errs, format!("invalid PodCIDRs. failed to check with dual stack with error:{why}"));
         }
         if cidrs.len() > 2 || unreadable.is_some() || !(has(Family::V4) && has(Family::V6)) {
             cidrs.invalid(errs, "may specify no more than one CIDR for each IP family");
@@ -283,7 +286,7 @@ mod tests {
                 "scheduler.alpha.kubernetes.io/preferAvoidPods": "{",
             }},
             "spec": {"taints": [{"key": "k", "effect": "NoSchedule"}, {"key": "k", "effect": "NoSchedule"}, {"key": "k"}]},
-            "status": {"capacity": {"cpu": "-1", "example.com/gpu": "1500m"}, "allocatable": {}, "declaredFeatures": ["B", "A", "A", "a"]},
+            "status": {"capacity": {"cpu": "-1", "example.com/gpu": "1500m"}, "allocatable": {"pods": "1"}, "declaredFeatures": ["B", "A", "A", "a"]},
         });
         let found = kind().refused(node);
         assert_begin(
@@ -327,5 +330,8 @@ mod tests {
         let text = "spec.podCIDRs: Invalid value: [\"10.0.0.0/24\",\"10.0.1.0/24\"]: may specify no more than one CIDR for each IP family";
         assert_eq!(found, [text]);
         assert!(kind().create(json!({"spec": {"podCIDRs": ["10.0.0.0/24", "2001:db8::/64"]}})).is_ok());
+        let found = kind().refused(json!({"spec": {"podCIDRs": ["10.0.0.0/24", "x"]}}));
+        let text = "spec.podCIDRs: Internal error: invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[1]: <nil> (invalid CIDR address: x)";
+        assert_eq!(found[1], text);
     }
 }

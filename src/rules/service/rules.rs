@@ -57,11 +57,16 @@ pub fn fill(object: &mut Value) {
             default(spec, "allocateLoadBalancerNodePorts", true);
         }
     }
-    if spec::kind(&object["spec"]) == spec::LOAD_BALANCER {
-        for ingress in items(object, &["status", "loadBalancer", "ingress"]) {
-            if !filling::text(ingress, "ip").is_empty() {
-                default(ingress, "ipMode", "VIP");
-            }
+    fill_ip_mode(object);
+}
+
+fn fill_ip_mode(object: &mut Value) {
+    if spec::kind(&object["spec"]) != spec::LOAD_BALANCER {
+        return;
+    }
+    for ingress in items(object, &["status", "loadBalancer", "ingress"]) {
+        if !filling::text(ingress, "ip").is_empty() {
+            default(ingress, "ipMode", "VIP");
         }
     }
 }
@@ -123,8 +128,9 @@ fn prepare_update(_: &Cx, new: &mut Value, old: &Value) {
     }
 }
 
-/// Stock drops it whenever the object is read.
+/// What stock does whenever the object is read. The status kept may be that of another type.
 fn canonicalize(object: &mut Value) {
+    fill_ip_mode(object);
     if spec::kind(&object["spec"]) == spec::EXTERNAL_NAME {
         remove(object, &["spec"], "internalTrafficPolicy");
     }
