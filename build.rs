@@ -158,7 +158,7 @@ impl<'a> Tables<'a> {
         writeln!(
             text,
             "    Field {{ name: {:?}, key: {key:?}, number: {}, shape: Shape::{shape}, ty: {}, pointer: {pointer}, always: {}, \
-             omit_zero: {}, shown_unset: {shown_unset}, inline: {}, item_pointer: {}, doc: &FieldDoc {{ required: {}, default: {:?}, choices: &{:?}, format: {:?}, granular: {} }}, \
+             omit_zero: {}, shown_unset: {shown_unset}, inline: {}, item_pointer: {}, item_kind: {:?}, doc: &FieldDoc {{ required: {}, default: {:?}, choices: &{:?}, format: {:?}, granular: {} }}, \
              list: {}, map_atomic: {}, patch: {}, go: {:?}, key_go: {:?}, container_go: {:?} }},",
             field.json_name(),
             field.number(),
@@ -167,6 +167,7 @@ impl<'a> Tables<'a> {
             is("omit_zero"),
             is("inline"),
             is("item_pointer"),
+            self.text(&options, "item_kind").split_once(' '),
             is("required"),
             self.text(&options, "default"),
             self.texts(&options, "enum"),

@@ -69,6 +69,8 @@ pub struct Field {
     pub inline: bool,
     /// A null item of the list stays unset instead of becoming an empty one.
     pub item_pointer: bool,
+    /// (`apiVersion`, `kind`) that JSON tells of each item, and that nothing else keeps.
+    pub item_kind: Option<(&'static str, &'static str)>,
     pub doc: &'static FieldDoc,
     pub list: ListKind,
     /// Apply replaces the map as a whole.

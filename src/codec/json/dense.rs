@@ -82,7 +82,14 @@ fn one(value: Option<&Value>, field: &'static Field) -> Value {
 fn item(value: Option<&Value>, field: &'static Field) -> Value {
     match (field.ty, value) {
         (_, Some(Value::Null)) if field.item_pointer => Value::Null,
-        (Type::Message(message), value) => content(value, message),
+        (Type::Message(message), value) => {
+            let mut out = content(value, message);
+            if let (Some((api_version, kind)), Value::Object(out)) = (field.item_kind, &mut out) {
+                out.insert("apiVersion".to_owned(), api_version.into());
+                out.insert("kind".to_owned(), kind.into());
+            }
+            out
+        }
         (_, Some(value)) => value.clone(),
         (ty, None) => zero(ty),
     }

@@ -19,6 +19,19 @@ pub fn object(
     api_version: &str,
     kind: &str,
 ) -> Result<(), Malformed> {
+    typed(out, raw, message, (api_version, kind), 0)
+}
+
+fn typed(
+    out: &mut Vec<u8>,
+    raw: &[u8],
+    message: &'static Message,
+    (api_version, kind): (&str, &str),
+    depth: usize,
+) -> Result<(), Malformed> {
+    if depth > MAX_DEPTH {
+        return Err(Malformed::Depth);
+    }
     out.push(b'{');
     let mut first = true;
     for (name, text) in [(",\"kind\":", kind), (",\"apiVersion\":", api_version)] {
@@ -27,7 +40,7 @@ pub fn object(
             string(out, text);
         }
     }
-    fields(out, raw, message, &mut first, 0)?;
+    fields(out, raw, message, &mut first, depth)?;
     out.push(b'}');
     Ok(())
 }
@@ -141,8 +154,8 @@ fn one_field<'a>(
         (Shape::List, _) => {
             key(out, field, first);
             out.push(b'[');
-            value(out, wire, field.ty, depth)?;
-            return rest(out, field, reader, b']', |out, wire| value(out, wire, field.ty, depth));
+            element(out, wire, field, depth)?;
+            return rest(out, field, reader, b']', |out, wire| element(out, wire, field, depth));
         }
         (Shape::Map, _) => {
             key(out, field, first);
@@ -247,6 +260,14 @@ fn scalar(out: &mut Vec<u8>, value: Wire<'_>, ty: Type) -> Result<(), Malformed>
         Type::Message(_) => return Err(Malformed::Form),
     }
     Ok(())
+}
+
+/// An item of a list.
+fn element(out: &mut Vec<u8>, wire: Wire<'_>, field: &'static Field, depth: usize) -> Result<(), Malformed> {
+    match (field.item_kind, field.ty) {
+        (Some(kind), Type::Message(message)) => typed(out, wire.bytes()?, message, kind, depth + 1),
+        _ => value(out, wire, field.ty, depth),
+    }
 }
 
 fn value(out: &mut Vec<u8>, wire: Wire<'_>, ty: Type, depth: usize) -> Result<(), Malformed> {
