@@ -5,10 +5,11 @@ use serde_json::Value;
 use super::kind::{Defaults, NONE, Rules};
 use super::{
     api_service, certificate_signing_request, config_map, controller_revision, csi_driver, csi_node,
-    csi_storage_capacity, endpoint_slice, endpoints, event, flow_control, ingress, ingress_class, ip_address, lease,
-    limit_range, namespace, network_policy, node, persistent_volume, persistent_volume_claim, pod, priority_class,
+    csi_storage_capacity, daemon_set, deployment, endpoint_slice, endpoints, event, flow_control, ingress,
+    ingress_class, ip_address, lease, limit_range, namespace, network_policy, node, persistent_volume,
+    persistent_volume_claim, pod, pod_disruption_budget, priority_class, replica_set, replication_controller,
     resource_quota, review, role, role_binding, runtime_class, scale, secret, service, service_account, service_cidr,
-    storage_class, volume_attachment, volume_attributes_class,
+    stateful_set, storage_class, volume_attachment, volume_attributes_class,
 };
 use crate::model::names::GroupVersionKind;
 
@@ -31,6 +32,7 @@ pub static RULES: &[&Rules] = &[
     &service_account::RULES,
     &api_service::RULES,
     &controller_revision::RULES,
+    &deployment::RULES,
     &review::token::REQUEST,
     &review::access::LOCAL_SUBJECT,
     &review::access::SELF_SUBJECT,
@@ -75,6 +77,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("", "v1", "Secret", secret::fill),
     row("", "v1", "Service", service::fill),
     row("apiregistration.k8s.io", "v1", "APIService", api_service::fill_service),
+    row("apps", "v1", "Deployment", deployment::fill),
     row("authentication.k8s.io", "v1", "TokenRequest", review::token::fill_request),
     row("discovery.k8s.io", "v1", "EndpointSlice", endpoint_slice::fill),
     row("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", flow_control::schema::fill_schema),

@@ -5,7 +5,8 @@
 //! In reading order: `kind` (what a kind adds to its schema), `all` (the table of kinds), `strategy` (a write's pure steps),
 //! `at` (a value and where it
 //! stands), `same` (what counts as unchanged), `show` (how a refused object prints), `diff` (how a refused change prints),
-//! `fill` (ways to set what is left out), `checks` (rules that many kinds share), then one file or folder a kind.
+//! `fill` (ways to set what is left out), `checks` (rules that many kinds share), `workload` (rules of kinds that make pods),
+//! then one file or folder a kind.
 
 pub mod all;
 pub mod api_service;
@@ -17,6 +18,7 @@ pub mod controller_revision;
 pub mod csi_driver;
 pub mod csi_node;
 pub mod csi_storage_capacity;
+pub mod deployment;
 pub mod diff;
 pub mod endpoint_slice;
 pub mod endpoints;
@@ -50,7 +52,8 @@ pub mod service_cidr;
 pub mod show;
 pub mod storage_class;
 pub mod strategy;
-pub mod volume_attachment;
-pub mod volume_attributes_class;
 #[cfg(test)]
 mod transcript;
+pub mod volume_attachment;
+pub mod volume_attributes_class;
+pub mod workload;

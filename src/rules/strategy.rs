@@ -78,7 +78,7 @@ pub fn prepare_update(cx: &Cx, rules: &Rules, new: &mut Value, old: &Value) {
 }
 
 /// Whether two values say different things; an empty list says what none says.
-fn differs(a: Option<&Value>, b: Option<&Value>) -> bool {
+pub fn differs(a: Option<&Value>, b: Option<&Value>) -> bool {
     let says_nothing = |v: Option<&Value>| v.is_none_or(|v| v.is_null() || v.as_array().is_some_and(Vec::is_empty));
     match (a, b) {
         _ if a == b => false,
