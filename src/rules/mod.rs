@@ -38,6 +38,7 @@ pub mod persistent_volume;
 pub mod persistent_volume_claim;
 pub mod pod;
 pub mod priority_class;
+pub mod replica_set;
 pub mod resource_quota;
 pub mod review;
 pub mod role;
