@@ -39,6 +39,7 @@ pub mod persistent_volume_claim;
 pub mod pod;
 pub mod priority_class;
 pub mod replica_set;
+pub mod replication_controller;
 pub mod resource_quota;
 pub mod review;
 pub mod role;
