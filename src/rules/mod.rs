@@ -18,6 +18,7 @@ pub mod controller_revision;
 pub mod csi_driver;
 pub mod csi_node;
 pub mod csi_storage_capacity;
+pub mod daemon_set;
 pub mod deployment;
 pub mod diff;
 pub mod endpoint_slice;
