@@ -53,6 +53,7 @@ pub mod service;
 pub mod service_account;
 pub mod service_cidr;
 pub mod show;
+pub mod stateful_set;
 pub mod storage_class;
 pub mod strategy;
 #[cfg(test)]

@@ -36,19 +36,27 @@ pub fn prepare(template: &mut Value, old: Option<&Value>) {
 
 /// All that is wrong with a template.
 pub fn validate(cx: &Cx, at: &At, options: &Options, errs: &mut FieldErrors) {
-    let (meta, spec) = (at.at("metadata"), at.at("spec"));
-    // Stock leaves `metadata` out of these places.
-    labels(&meta.at("labels").placed(at.path().name("labels")), errs);
-    let place = at.path().name("annotations");
-    let own = meta.at("annotations").placed(place);
-    annotations(&own, errs);
-    pod_annotations(&own, &spec, options, errs);
+    let spec = at.at("spec");
+    metadata(at, options, errs);
     spec::spec(cx, &spec, ("", false), options, errs);
+    let (meta, place) = (at.at("metadata"), at.path().name("annotations"));
+    let own = meta.at("annotations").placed(place);
     profiles_match(&own, &spec, errs);
     let ephemeral = spec.at("ephemeralContainers");
     if !ephemeral.is_empty() {
         ephemeral.forbidden(errs, "ephemeral containers not allowed in pod template");
     }
+}
+
+/// All that is wrong with a template's labels and annotations.
+pub fn metadata(at: &At, options: &Options, errs: &mut FieldErrors) {
+    let meta = at.at("metadata");
+    // Stock leaves `metadata` out of these places.
+    labels(&meta.at("labels").placed(at.path().name("labels")), errs);
+    let place = at.path().name("annotations");
+    let own = meta.at("annotations").placed(place);
+    annotations(&own, errs);
+    pod_annotations(&own, &at.at("spec"), options, errs);
 }
 
 /// Warnings of a template.
