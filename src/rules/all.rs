@@ -53,6 +53,7 @@ pub static RULES: &[&Rules] = &[
     &network_policy::RULES,
     &service_cidr::RULES,
     &runtime_class::RULES,
+    &pod_disruption_budget::RULES,
     &role::CLUSTER_ROLE,
     &role_binding::CLUSTER_ROLE_BINDING,
     &role::ROLE,

@@ -38,6 +38,7 @@ pub mod node;
 pub mod persistent_volume;
 pub mod persistent_volume_claim;
 pub mod pod;
+pub mod pod_disruption_budget;
 pub mod priority_class;
 pub mod replica_set;
 pub mod replication_controller;
