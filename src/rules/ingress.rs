@@ -22,8 +22,7 @@ pub const RULES: Rules = Rules {
     validate,
     validate_update,
     warn,
-    reset: &[&["status"]],
-    parts: &[Part { validate: validate_status, warn: status::warn, reset: &[&["spec"]], ..STATUS }],
+    parts: &[Part { validate: validate_status, warn: status::warn, ..STATUS }],
     ..NONE
 };
 

@@ -25,10 +25,9 @@ pub const RULES: Rules = Rules {
         object_meta_update(&at.at("metadata"), &old.at("metadata"), true, errs);
     },
     canonicalize: label_with_name,
-    reset: &[&["status"]],
     parts: &[
-        Part { validate: validate_status, reset: &[&["spec"]], ..STATUS },
-        Part { name: "finalize", writes: &["spec"], validate: validate_finalize, reset: &[&["status"]], ..STATUS },
+        Part { validate: validate_status, ..STATUS },
+        Part { name: "finalize", writes: &["spec"], validate: validate_finalize, ..STATUS },
     ],
     ..NONE
 };

@@ -23,8 +23,7 @@ pub const RULES: Rules = Rules {
     },
     validate_update,
     warn,
-    reset: &[&["status"]],
-    parts: &[Part { validate: validate_status, reset: &[&["spec"]], ..STATUS }],
+    parts: &[Part { validate: validate_status, ..STATUS }],
     ..NONE
 };
 

@@ -19,11 +19,9 @@ pub const RULES: Rules = Rules {
         spec(&at.at("spec"), errs);
     },
     validate_update,
-    reset: &[&["status"]],
     parts: &[Part {
         prepare: keep_metadata,
         validate: |_, at, old, errs| object_meta_update(&at.at("metadata"), &old.at("metadata"), true, errs),
-        reset: &[&["metadata"], &["spec"]],
         ..STATUS
     }],
     ..NONE

@@ -34,7 +34,6 @@ pub const RULES: Rules = Rules {
         change(at, old, errs);
     },
     warn,
-    reset: &[&["status"]],
     parts: &[Part {
         prepare: |_, new, old| {
             if old["status"]["config"].is_null() {
@@ -42,7 +41,6 @@ pub const RULES: Rules = Rules {
             }
         },
         validate: |_, at, old, errs| change(at, old, errs),
-        reset: &[&["spec"]],
         ..STATUS
     }],
     ..NONE

@@ -19,8 +19,7 @@ pub const RULES: Rules = Rules {
     validate_update: change::validate,
     canonicalize,
     warn,
-    reset: &[&["status"]],
-    parts: &[Part { validate: status::validate, warn: status::warn, reset: &[&["spec"]], ..STATUS }],
+    parts: &[Part { validate: status::validate, warn: status::warn, ..STATUS }],
     ..NONE
 };
 
