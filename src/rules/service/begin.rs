@@ -38,16 +38,15 @@ pub fn create(new: &mut Value, cluster: Families) -> FieldErrors {
     settle_families(new, None, cluster)
 }
 
-/// Of a changed service; `old` as it is kept.
+/// Of a changed service; `old` is [`complete`].
 pub fn update(new: &mut Value, old: &Value, cluster: Families) -> FieldErrors {
-    let mut old = old.clone();
-    complete(&mut old, cluster);
-    keep_allocated(new, &old);
-    follow_singular(new, &old);
-    settle_families(new, Some(&old), cluster)
+    keep_allocated(new, old);
+    follow_singular(new, old);
+    settle_families(new, Some(old), cluster)
 }
 
-/// Fills what services had not yet when they were written by an old server.
+/// Fills what services had not yet when they were written by an old server: of every service that is read, before
+/// it is shown or changed.
 pub fn complete(kept: &mut Value, cluster: Families) {
     plural_of_singular(kept);
     let spec = &kept["spec"];
