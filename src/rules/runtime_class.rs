@@ -1,15 +1,15 @@
 //! RuntimeClass: how a node runs a pod's containers.
 
 use super::at::At;
-use super::checks::labels::{label_name, labels};
+use super::checks::labels::labels;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::NameRule;
-use super::checks::resources::{container_resource_name, is_huge_page, resource_quantity};
 use super::kind::{Cx, NONE, Rules};
-use super::node;
+use super::pod;
+use super::pod::options::Options;
+use super::pod::warnings::old_node_label;
 use crate::model::field::FieldErrors;
-use crate::model::quantity::Quantity;
-use crate::model::syntax::{dns1123_label, label_value};
+use crate::model::syntax::dns1123_label;
 
 pub const RULES: Rules = Rules {
     group: "node.k8s.io",
@@ -27,20 +27,6 @@ pub const RULES: Rules = Rules {
 };
 
 const META: MetaRules = MetaRules { namespaced: false, name: NameRule::Subdomain, kube_finalizers: false };
-/// Labels of nodes that have a successor: (label, what is said of it).
-const OLD_LABELS: [(&str, &str); 8] = [
-    ("beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"),
-    ("beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"),
-    (
-        "failure-domain.beta.kubernetes.io/region",
-        "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead",
-    ),
-    ("failure-domain.beta.kubernetes.io/zone", "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"),
-    ("beta.kubernetes.io/instance-type", "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"),
-    ("app.kubernetes.io/created-by", "deprecated since v1.9"),
-    ("scheduler.alpha.kubernetes.io/preferAvoidPods", "deprecated since v1.22; use Taints and Tolerations instead"),
-    ("node-role.kubernetes.io/master", "use \"node-role.kubernetes.io/control-plane\" instead"),
-];
 
 fn class(at: &At, errs: &mut FieldErrors) {
     object_meta(&at.at("metadata"), META, errs);
@@ -50,47 +36,15 @@ fn class(at: &At, errs: &mut FieldErrors) {
     } else {
         handler.check(errs, dns1123_label);
     }
-    if at.has("overhead") {
-        overhead(&at.at("overhead"), errs);
-    }
+    let overhead = at.at("overhead");
+    pod::resources::overhead(&overhead.at("podFixed").placed(*overhead.path()), &Options::default(), errs);
     let scheduling = at.at("scheduling");
     labels(&scheduling.at("nodeSelector"), errs);
     tolerations(&scheduling.at("tolerations"), errs);
 }
 
-/// Judged as limits of a container, and so are the places of its errors.
-fn overhead(at: &At, errs: &mut FieldErrors) {
-    let fixed = at.at("podFixed");
-    let limits = fixed.placed(at.path().name("limits"));
-    let (mut basic, mut huge) = (false, false);
-    for (name, amount) in limits.entries() {
-        container_resource_name(&amount, name, errs);
-        resource_quantity(&amount, name, errs);
-        basic |= ["cpu", "memory"].contains(&name);
-        if is_huge_page(name) {
-            huge = true;
-            let quantity = amount.quantity();
-            if !is_multiple(&quantity, name.strip_prefix("hugepages-").unwrap_or("")) {
-                let detail = format!("{quantity} is not positive integer multiple of {name}");
-                amount.invalid_as(errs, &quantity.to_string(), detail);
-            }
-        }
-    }
-    if huge && !basic {
-        at.forbidden(errs, "HugePages require cpu or memory");
-    }
-}
-
-fn is_multiple(quantity: &Quantity, size: &str) -> bool {
-    let size = Quantity::parse(size).unwrap_or(Quantity::ZERO);
-    let whole = size.sign() > 0 && size.milli_value() % 1000 == 0 && size.value() != 0;
-    whole && quantity.value() % size.value() == 0
-}
-
 fn tolerations(at: &At, errs: &mut FieldErrors) {
-    for toleration in at.items() {
-        self::toleration(&toleration, errs);
-    }
+    pod::tolerations::tolerations(at, false, errs);
     for (index, toleration) in at.items().enumerate() {
         let same = |other: &At| {
             ["key", "operator", "value", "effect"].iter().all(|f| other.at(f).str() == toleration.at(f).str())
@@ -101,39 +55,9 @@ fn tolerations(at: &At, errs: &mut FieldErrors) {
     }
 }
 
-fn toleration(at: &At, errs: &mut FieldErrors) {
-    let (key, operator, value, effect) = (at.at("key"), at.at("operator"), at.at("value"), at.at("effect"));
-    if !key.is_empty() {
-        label_name(&key, errs);
-    } else if operator.str() != "Exists" {
-        let detail = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
-        operator.invalid(errs, detail);
-    }
-    if at.has("tolerationSeconds") && effect.str() != "NoExecute" {
-        effect.invalid(errs, "effect must be 'NoExecute' when `tolerationSeconds` is set");
-    }
-    match operator.str() {
-        "" | "Equal" => {
-            let wrong = label_value(value.str());
-            if !wrong.is_empty() {
-                operator.invalid_as(errs, value.str(), wrong.join(";"));
-            }
-        }
-        "Exists" if !value.is_empty() => {
-            operator.invalid_as(errs, value.str(), "value must be empty when `operator` is 'Exists'");
-        }
-        "Exists" => {}
-        "Lt" | "Gt" => operator.not_supported(errs, &["Equal", "Exists", "Lt", "Gt"]),
-        _ => operator.not_supported(errs, &["Equal", "Exists"]),
-    }
-    if !effect.is_empty() {
-        node::effect(effect.path(), effect.str(), true, errs);
-    }
-}
-
 fn warn(_: &Cx, at: &At, _: Option<&At>, warnings: &mut Vec<String>) {
     for (label, _) in at.at("scheduling").at("nodeSelector").entries() {
-        if let Some((_, text)) = OLD_LABELS.iter().find(|(old, _)| *old == label) {
+        if let Some(text) = old_node_label(label) {
             warnings.push(format!("scheduling.nodeSelector: {text}"));
         }
     }

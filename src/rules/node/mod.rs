@@ -7,4 +7,3 @@ mod rules;
 mod taints;
 
 pub use rules::{RULES, fill};
-pub use taints::effect;

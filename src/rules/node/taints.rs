@@ -7,15 +7,15 @@ use crate::codec::json::syntax;
 use crate::model::field::{Bad, Fault, FieldError, FieldErrors, Path};
 use crate::model::syntax::{label_key, label_value};
 use crate::rules::at::At;
+use crate::rules::pod::tolerations::EFFECTS;
 use crate::rules::show;
 use crate::schema::table::API_CORE_V1_TAINT as TAINT;
 
-const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 const ANNOTATION: &str = "scheduler.alpha.kubernetes.io/taints";
 
-/// What a taint does to pods; also of a toleration, which may leave it out.
-pub fn effect(place: &Path<'_>, effect: &str, may_be_empty: bool, errs: &mut FieldErrors) {
-    if effect.is_empty() && !may_be_empty {
+/// What a taint does to pods.
+fn effect(place: &Path<'_>, effect: &str, errs: &mut FieldErrors) {
+    if effect.is_empty() {
         errs.push(FieldError::required(place, ""));
     } else if !EFFECTS.contains(&effect) {
         errs.push(FieldError::not_supported(place, effect, &EFFECTS));
@@ -52,7 +52,7 @@ fn all(taints: &[&Value], place: &Path<'_>, errs: &mut FieldErrors) {
         if !wrong.is_empty() {
             errs.push(FieldError::invalid(&place.name("value"), &value, wrong.join(";")));
         }
-        self::effect(&place.name("effect"), &effect, false, errs);
+        self::effect(&place.name("effect"), &effect, errs);
         if taints[..index].iter().any(|t| text(t, "key") == key && text(t, "effect") == effect) {
             let shown = Bad::plain(show::message(taint, &TAINT));
             let detail = "taints must be unique by key and effect pair";

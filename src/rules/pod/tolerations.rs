@@ -8,7 +8,8 @@ use crate::rules::checks::labels::label_name;
 use crate::rules::checks::names::label_value;
 use crate::rules::checks::numbers::decimal_integer;
 
-const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+/// What a taint may do, in the order to print.
+pub const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 /// A list of tolerations. `comparing`: the operators `Lt` and `Gt` are allowed.
 pub fn tolerations(at: &At, comparing: bool, errs: &mut FieldErrors) {
@@ -30,11 +31,6 @@ pub fn tolerations(at: &At, comparing: bool, errs: &mut FieldErrors) {
             choices::one_of(&effect, &EFFECTS, errs);
         }
     }
-}
-
-/// The effect of a taint.
-pub fn taint_effect(at: &At, errs: &mut FieldErrors) {
-    choices::required(at, &EFFECTS, errs);
 }
 
 fn value(operator: &At, value: &At, comparing: bool, errs: &mut FieldErrors) {
