@@ -133,7 +133,7 @@ impl Facts {
 }
 
 impl Subject {
-    fn read(name: &X509Name<'_>) -> Result<Self> {
+    pub(super) fn read(name: &X509Name<'_>) -> Result<Self> {
         let mut subject = Self::default();
         for attribute in name.iter_attributes() {
             let kind = attribute.attr_type();

@@ -19,6 +19,7 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 
 use super::authority::Authority;
+use super::certificate::Subject;
 use super::error::{PkiError, Result};
 use super::key::{Algorithm, PublicKey};
 use super::signing::{BACKDATE, Template, subject};
@@ -65,6 +66,8 @@ const PURPOSES: [(&str, &str); 13] = [
 /// A request whose signature has been checked: who sent it holds the key.
 #[derive(Clone, Debug)]
 pub struct SigningRequest {
+    /// Who it is for, as a certificate would say it.
+    pub holder: Subject,
     subject: Name,
     names: Vec<GeneralName>,
     public_key: PublicKey,
@@ -91,7 +94,9 @@ impl SigningRequest {
             return Err(PkiError::Request("unable to verify certificate request signature".into()));
         }
         let request = CertReq::from_der(der).map_err(|e| bad(&e))?;
-        Ok(Self { subject: kept(&request.info.subject)?, names: names(&request).map_err(|e| bad(&e))?, public_key })
+        let holder = Subject::read(&signed.subject)?;
+        let names = names(&request).map_err(|e| bad(&e))?;
+        Ok(Self { holder, subject: kept(&request.info.subject)?, names, public_key })
     }
 }
 
