@@ -7,6 +7,7 @@ use compact_str::CompactString;
 use serde_json::Value;
 
 use crate::auth::identity::User;
+use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::schema::resource::Resource;
 
@@ -42,6 +43,8 @@ pub struct Attributes<'a> {
     pub namespace: &'a str,
     /// Empty on create when the name is to be generated.
     pub name: &'a str,
+    /// How refusals name the object: [`shown_name`].
+    pub shown: &'a str,
     /// The stored object, as it is (`None` on create).
     pub old: Option<&'a Value>,
     pub dry_run: bool,
@@ -64,8 +67,22 @@ impl Attributes<'_> {
 
     /// 403 with stock's text around `why`.
     pub fn forbid(&self, why: impl std::fmt::Display) -> Status {
-        Status::forbidden(&self.resource.name, self.name, why)
+        Status::forbidden(&self.resource.name, self.shown, why)
     }
+
+    pub fn creates(&self) -> bool {
+        self.operation == Operation::Create
+    }
+
+    pub fn updates(&self) -> bool {
+        self.operation == Operation::Update
+    }
+}
+
+/// The name, or what the name is to be generated from.
+pub fn shown_name<'a>(name: &'a str, object: Option<&'a Value>) -> &'a str {
+    let of = |field| object.map_or("", |object| object::meta_str(object, field));
+    [name, of("name"), of("generateName")].into_iter().find(|text| !text.is_empty()).unwrap_or("Unknown")
 }
 
 /// One step of the chain. Both halves default to doing nothing.

@@ -3,6 +3,10 @@
 //! One short file a plugin. Plugins read the cache; what they must write goes through the traits they are given, for
 //! admission knows no registry.
 //!
-//! In reading order: `chain` (attributes, the plugin's contract, the order), then the plugins.
+//! In reading order: `chain` (attributes, the plugin's contract, the order), `reads` (what plugins see of the cluster),
+//! `pod` (how they look at pods), then `plugins`.
 
 pub mod chain;
+pub mod plugins;
+pub mod pod;
+pub mod reads;

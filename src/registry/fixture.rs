@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::client::Client;
+use super::client::{Client, Target};
 use super::core::{Parts, Registry};
 use super::hooks::{self, Hooks};
 use super::stored::Versions;
 use crate::admission::chain::Chain;
+use crate::admission::plugins;
+use crate::admission::reads::Reads;
 use crate::auth::authorizer::{self, AlwaysAllow};
 use crate::auth::identity::User;
 use crate::base::clock::Clock;
@@ -22,8 +24,8 @@ use crate::schema::catalog::{Catalog, Live};
 use crate::store::contract::Store;
 use crate::store::memory::Memory;
 
-/// A registry whose clock starts at 2026-01-01 and moves with tokio's.
-pub async fn registry(admission: Chain) -> Registry {
+/// A registry whose clock starts at 2026-01-01 and moves with tokio's, with the admission that `admission` makes.
+pub async fn registry_with(admission: impl FnOnce(&Reads) -> Chain) -> Registry {
     let start = jiff::Timestamp::from_second(Time::parse("2026-01-01T00:00:00Z").expect("a time").seconds);
     let clock = Clock::starting_at(start.expect("in range"));
     let store: Arc<dyn Store> = Arc::new(Memory::new(clock.clone()));
@@ -37,14 +39,23 @@ pub async fn registry(admission: Chain) -> Registry {
         clock: clock.clone(),
     };
     let cache = Cache::open(store.clone(), options, &Tasks::default()).await.expect("a cache");
+    let (entropy, authorizer) = (Entropy::seeded(1), authorizer::Chain::new(vec![Arc::new(AlwaysAllow)]));
+    let reads = Reads {
+        cache: cache.clone(),
+        store: store.clone(),
+        catalog: catalog.clone(),
+        authorizer: authorizer.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+    };
     Registry::new(Parts {
+        admission: admission(&reads),
         catalog,
         store,
         cache,
         clock,
-        entropy: Entropy::seeded(1),
-        admission,
-        authorizer: authorizer::Chain::new(vec![Arc::new(AlwaysAllow)]),
+        entropy,
+        authorizer,
         hooks: Hooks::new(hooks::all(Duration::from_secs(3600))),
         convert,
         prefix: "/registry".into(),
@@ -54,8 +65,19 @@ pub async fn registry(admission: Chain) -> Registry {
 
 /// A client of a new registry without admission.
 pub async fn client() -> Client {
-    let registry = registry(Chain::default()).await;
+    let registry = registry_with(|_| Chain::default()).await;
     Client::new(&registry, User::new("tester", &["system:masters", "system:authenticated"]), "tester")
+}
+
+/// A client of a new registry with the default plugins; the namespace `default` and its default ServiceAccount are there.
+pub async fn admitted_client() -> Client {
+    let registry = registry_with(|reads| plugins::chain(reads, &[], &[]).expect("plugins")).await;
+    let client = Client::new(&registry, User::new("tester", &["system:masters", "system:authenticated"]), "tester");
+    for (resource, namespace) in [("namespaces", ""), ("serviceaccounts", "default")] {
+        let target = Target::new("", resource, namespace, "default");
+        client.create(target, &serde_json::json!({"metadata": {"name": "default"}})).await.expect("created");
+    }
+    client
 }
 
 /// The object as the API shows it, sparse.

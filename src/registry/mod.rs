@@ -24,4 +24,6 @@ pub mod stored;
 pub mod write;
 
 #[cfg(test)]
+mod admission_tests;
+#[cfg(test)]
 mod tests;

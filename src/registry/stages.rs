@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::core::Registry;
 use super::options::WriteOptions;
 use super::request::{Address, Caller};
-use crate::admission::chain::{Attributes, Operation};
+use crate::admission::chain::{Attributes, Operation, shown_name};
 use crate::fields::managed;
 use crate::fields::resets::resets;
 use crate::fields::set::Set;
@@ -80,6 +80,7 @@ impl Registry {
     ) -> Result<()> {
         let options = options_value(operation, options);
         let Caller { user, warnings, .. } = caller;
+        let shown = shown_name(&at.name, object.as_deref()).to_owned();
         let mut attributes = Attributes {
             user,
             operation,
@@ -87,6 +88,7 @@ impl Registry {
             subresource: &at.subresource,
             namespace: &at.namespace,
             name: &at.name,
+            shown: &shown,
             old,
             dry_run: options["dryRun"].is_array(),
             options: &options,
@@ -112,6 +114,7 @@ impl Registry {
     ) -> Result<()> {
         let options = options_value(operation, options);
         let Caller { user, warnings, .. } = caller;
+        let shown = shown_name(&at.name, object).to_owned();
         let mut attributes = Attributes {
             user,
             operation,
@@ -119,6 +122,7 @@ impl Registry {
             subresource: &at.subresource,
             namespace: &at.namespace,
             name: &at.name,
+            shown: &shown,
             old,
             dry_run: options["dryRun"].is_array(),
             options: &options,
