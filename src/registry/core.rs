@@ -83,6 +83,19 @@ pub enum Step {
     },
 }
 
+/// A write under way.
+///
+/// Each round looks at [`Transaction::seen`], decides, and calls [`Transaction::conclude`]; that says when it is over.
+pub struct Transaction<'a> {
+    registry: &'a Registry,
+    at: &'a Address,
+    dry_run: bool,
+    seen: Option<Current>,
+    /// What is seen is at least as new as the write's begin.
+    is_fresh: bool,
+    rounds: usize,
+}
+
 /// How a write ended.
 pub struct Done {
     pub object: Arc<Object>,
@@ -136,44 +149,13 @@ impl Registry {
         }
     }
 
-    /// Runs rounds of `step` on the object until one is committed. `step` sees the object (`None`: it does not exist)
-    /// and may be called again with a newer one; a refusal that rests on an old state is not final.
-    pub async fn transact(
-        &self,
-        at: &Address,
-        dry_run: bool,
-        mut step: impl AsyncFnMut(Option<&Current>) -> Result<Step>,
-    ) -> Result<Done> {
-        let storage = storage(&at.resource)?;
-        let mut seen = self.cached(at)?;
-        let mut is_fresh = false;
-        for _ in 0..MAX_ROUNDS {
-            if seen.is_none() && !is_fresh {
-                self.fresh().await?;
-                is_fresh = true;
-                seen = self.cached(at)?;
-            }
-            let decided = match step(seen.as_ref()).await {
-                Ok(decided) => decided,
-                Err(refusal) if is_fresh => return Err(refusal),
-                Err(refusal) => {
-                    self.fresh().await?;
-                    is_fresh = true;
-                    let newer = self.cached(at)?;
-                    if newer.as_ref().map(|c| c.object.revision) == seen.as_ref().map(|c| c.object.revision) {
-                        return Err(refusal);
-                    }
-                    seen = newer;
-                    continue;
-                }
-            };
-            match self.conclude(at, storage, seen.as_ref(), decided, dry_run).await? {
-                Ok(done) => return Ok(done),
-                Err(newer) => seen = newer.map(|newest| self.entry(at, storage, newest)).transpose()?,
-            }
-            is_fresh = true;
+    /// Begins a write: rounds of reading, deciding and committing, until one is committed.
+    pub async fn begin<'a>(&'a self, at: &'a Address, dry_run: bool) -> Result<Transaction<'a>> {
+        let mut begun = Transaction { registry: self, at, dry_run, seen: self.cached(at)?, is_fresh: false, rounds: 0 };
+        if begun.seen.is_none() {
+            begun.refresh().await?;
         }
-        Err(Status::server_timeout(&at.resource.name, "update", 1))
+        Ok(begun)
     }
 
     /// Commits what a round decided; the inner error is the object's newer state.
@@ -227,6 +209,51 @@ impl Registry {
             return format!("{}/{}/{name}", self.prefix, storage.folder);
         }
         format!("{}/{}/{namespace}/{name}", self.prefix, storage.folder)
+    }
+}
+
+impl Transaction<'_> {
+    /// The object as this round finds it; `None`: it does not exist.
+    pub fn seen(&self) -> Option<&Current> {
+        self.seen.as_ref()
+    }
+
+    /// Commits what the round decided. `None`: the object has changed meanwhile, or the refusal rested on an old state:
+    /// decide again.
+    pub async fn conclude(&mut self, decided: Result<Step>) -> Result<Option<Done>> {
+        self.rounds += 1;
+        if self.rounds > MAX_ROUNDS {
+            return Err(Status::server_timeout(&self.at.resource.name, "update", 1));
+        }
+        let decided = match decided {
+            Ok(decided) => decided,
+            Err(refusal) if self.is_fresh => return Err(refusal),
+            Err(refusal) => {
+                let before = self.revision();
+                self.refresh().await?;
+                return if self.revision() == before { Err(refusal) } else { Ok(None) };
+            }
+        };
+        let storage = storage(&self.at.resource)?;
+        match self.registry.conclude(self.at, storage, self.seen.as_ref(), decided, self.dry_run).await? {
+            Ok(done) => Ok(Some(done)),
+            Err(newer) => {
+                self.seen = newer.map(|newest| self.registry.entry(self.at, storage, newest)).transpose()?;
+                self.is_fresh = true;
+                Ok(None)
+            }
+        }
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        self.seen.as_ref().map(|current| current.object.revision)
+    }
+
+    async fn refresh(&mut self) -> Result<()> {
+        self.registry.fresh().await?;
+        self.is_fresh = true;
+        self.seen = self.registry.cached(self.at)?;
+        Ok(())
     }
 }
 

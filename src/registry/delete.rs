@@ -31,27 +31,44 @@ impl Registry {
         options.validate()?;
         let write = WriteOptions { dry_run: options.dry_run.clone(), ..WriteOptions::default() };
         self.admit(caller, at, Operation::Delete, None, None, &write).await?;
-        let mut ended = false;
-        let done = self
-            .transact(at, options.is_dry_run(), async |current| {
-                let Some(current) = current else {
-                    return Err(Status::not_found(&at.resource.name, &at.name));
-                };
-                let verdict = self.judge(at, current, options)?;
-                let old = convert::to_served(&at.resource, current.value.clone());
-                self.validate_admission(caller, at, Operation::Delete, None, Some(&old), &write).await?;
-                ended = matches!(verdict, Verdict::End(_));
-                Ok(match verdict {
-                    Verdict::Pending => Step::Keep,
-                    Verdict::Hold(value) => Step::Put { value, ttl: None },
-                    Verdict::End(last) => Step::Delete { last },
-                })
-            })
-            .await?;
+        let mut transaction = self.begin(at, options.is_dry_run()).await?;
+        let (done, ended) = loop {
+            let (decided, ended) = match transaction.seen() {
+                Some(current) => match self.delete_round(caller, at, options, &write, current).await {
+                    Ok(step) => {
+                        let ended = matches!(step, Step::Delete { .. });
+                        (Ok(step), ended)
+                    }
+                    Err(refusal) => (Err(refusal), false),
+                },
+                None => (Err(Status::not_found(&at.resource.name, &at.name)), false),
+            };
+            if let Some(done) = transaction.conclude(decided).await? {
+                break (done, ended);
+            }
+        };
         if done.deleted && !options.is_dry_run() {
             self.hooks.after_delete(self, at, &done.object).await;
         }
         Ok(Deleted { object: done.object, gone: ended })
+    }
+
+    async fn delete_round(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        options: &DeleteOptions,
+        write: &WriteOptions,
+        current: &Current,
+    ) -> Result<Step> {
+        let verdict = self.judge(at, current, options)?;
+        let old = convert::to_served(&at.resource, current.value.clone());
+        self.validate_admission(caller, at, Operation::Delete, None, Some(&old), write).await?;
+        Ok(match verdict {
+            Verdict::Pending => Step::Keep,
+            Verdict::Hold(value) => Step::Put { value, ttl: None },
+            Verdict::End(last) => Step::Delete { last },
+        })
     }
 
     /// Deletes every object of a collection that the list options select, one after another.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::core::{Current, Registry, Step, rules, storage};
+use super::core::{Current, Done, Registry, Step, rules, storage};
 use super::meta;
 use super::options::WriteOptions;
 use super::request::{Address, Caller, Written};
@@ -99,13 +99,16 @@ impl Registry {
             return Err(Status::unknown("resourceVersion should not be set on objects to be created"));
         }
         let ttl = self.hooks.ttl(&at.resource);
-        let done = self
-            .transact(at, options.is_dry_run(), async |current| match current {
+        let mut transaction = self.begin(at, options.is_dry_run()).await?;
+        loop {
+            let decided = match transaction.seen() {
                 Some(current) => Err(taken(at, &current.value)),
                 None => Ok(Step::Put { value: value.clone(), ttl }),
-            })
-            .await?;
-        Ok(Written { object: done.object, created: true })
+            };
+            if let Some(done) = transaction.conclude(decided).await? {
+                return Ok(Written { object: done.object, created: true });
+            }
+        }
     }
 
     /// The strategy's part of a create: prepare, validate, warn.
@@ -128,23 +131,8 @@ impl Registry {
         options: &WriteOptions,
         create_missing: bool,
     ) -> Result<Written> {
-        let rules = rules(&at.resource);
-        let may_create = at.subresource.is_empty() && (create_missing || rules.create_on_update);
-        let expected_uid =
-            if let Change::Replace(body) = &change { object::uid(body).to_owned() } else { String::new() };
         let mut claims = Vec::new();
-        let outcome = self
-            .transact(at, options.is_dry_run(), async |current| {
-                let Some(current) = current else {
-                    if !may_create {
-                        return Err(Status::not_found(&at.resource.name, &at.name));
-                    }
-                    return self.update_missing(caller, at, &change, options, &mut claims).await;
-                };
-                self.same_uid(at, &expected_uid, &current.value)?;
-                self.update_existing(caller, at, &change, options, current, &mut claims).await
-            })
-            .await;
+        let outcome = self.update_rounds(caller, at, &change, options, create_missing, &mut claims).await;
         for mut claim in claims.drain(..).rev() {
             if outcome.is_ok() { claim.keep(self).await } else { claim.revert(self).await }
         }
@@ -153,6 +141,34 @@ impl Registry {
             self.hooks.after_delete(self, at, &done.object).await;
         }
         Ok(Written { object: done.object, created: done.created })
+    }
+
+    async fn update_rounds(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        change: &Change<'_>,
+        options: &WriteOptions,
+        create_missing: bool,
+        claims: &mut Vec<super::hooks::Claim>,
+    ) -> Result<Done> {
+        let may_create = at.subresource.is_empty() && (create_missing || rules(&at.resource).create_on_update);
+        let expected_uid =
+            if let Change::Replace(body) = change { object::uid(body).to_owned() } else { String::new() };
+        let mut transaction = self.begin(at, options.is_dry_run()).await?;
+        loop {
+            let decided = match transaction.seen() {
+                Some(current) => match self.same_uid(at, &expected_uid, &current.value) {
+                    Ok(()) => self.update_existing(caller, at, change, options, current, claims).await,
+                    Err(refusal) => Err(refusal),
+                },
+                None if may_create => self.update_missing(caller, at, change, options, claims).await,
+                None => Err(Status::not_found(&at.resource.name, &at.name)),
+            };
+            if let Some(done) = transaction.conclude(decided).await? {
+                return Ok(done);
+            }
+        }
     }
 
     async fn update_existing(
