@@ -21,12 +21,16 @@ enum Source {
     Uid,
     /// The UIDs of its owners.
     Owners,
+    /// Its namespace, while no owner controls it.
+    Orphan,
     /// A scalar field, empty when unset.
     Field(&'static [&'static str]),
 }
 
 pub static UID: Index = Index { name: "uid", shelf: None, source: Source::Uid };
 pub static OWNER: Index = Index { name: "owner", shelf: None, source: Source::Owners };
+/// Pods that nobody controls, by namespace: what a new controller may adopt.
+pub static ORPHAN_POD: Index = Index { name: "orphan-pod", shelf: Some(("", "pods")), source: Source::Orphan };
 pub static POD_NODE: Index =
     Index { name: "pod-node", shelf: Some(("", "pods")), source: Source::Field(&["spec", "nodeName"]) };
 pub static SLICE_NODE: Index = Index {
@@ -36,7 +40,7 @@ pub static SLICE_NODE: Index = Index {
 };
 
 /// Every index.
-pub static INDEXES: &[&Index] = &[&UID, &OWNER, &POD_NODE, &SLICE_NODE];
+pub static INDEXES: &[&Index] = &[&UID, &OWNER, &ORPHAN_POD, &POD_NODE, &SLICE_NODE];
 
 impl Index {
     /// Those of a shelf.
@@ -50,7 +54,7 @@ impl Index {
     pub fn of_field(shelf: &GroupResource, path: &str) -> Option<&'static Index> {
         Self::of_shelf(shelf).find(|index| match index.source {
             Source::Field(names) => path.split('.').eq(names.iter().copied()),
-            Source::Uid | Source::Owners => false,
+            Source::Uid | Source::Owners | Source::Orphan => false,
         })
     }
 
@@ -64,6 +68,8 @@ impl Index {
                 }
             }
             Source::Owners => object.owners().iter().for_each(|owner| each(&owner.uid)),
+            Source::Orphan if object.controller().is_none() => each(object.namespace()),
+            Source::Orphan => {}
             Source::Field(path) => match object.field(shape, path) {
                 Some(super::object::Scalar::Str(text)) => each(&text),
                 Some(scalar) => each(&scalar.to_string()),
@@ -96,7 +102,7 @@ mod tests {
         let names = |group, resource| {
             Index::of_shelf(&GroupResource::new(group, resource)).map(|index| index.name).collect::<Vec<_>>()
         };
-        assert_eq!(names("", "pods"), ["uid", "owner", "pod-node"]);
+        assert_eq!(names("", "pods"), ["uid", "owner", "orphan-pod", "pod-node"]);
         assert_eq!(names("apps", "deployments"), ["uid", "owner"]);
         let pods = GroupResource::new("", "pods");
         assert_eq!(Index::of_field(&pods, "spec.nodeName"), Some(&POD_NODE));

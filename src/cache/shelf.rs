@@ -20,7 +20,7 @@ pub struct Shelf {
     pub id: ShelfId,
     pub storage: Arc<Storage>,
     pub(super) objects: OrdMap<Key, Arc<Object>>,
-    indexes: SmallVec<[(&'static Index, OrdSet<Posting>); 3]>,
+    indexes: SmallVec<[(&'static Index, OrdSet<Posting>); 4]>,
     /// Of all objects.
     bytes: usize,
 }

@@ -1,6 +1,8 @@
 //! The registry for callers in this process: controllers, the scheduler, the bootstrap. The same admission, validation
 //! and authorization as everybody else's requests, without the wire.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,6 +14,7 @@ use super::request::{Address, Caller, Deleted, Written};
 use super::write::Change;
 use crate::auth::authorizer::{Attributes, Resource as Asked};
 use crate::auth::identity::User;
+use crate::cache::object::Object;
 use crate::model::names::GroupResource;
 use crate::model::revision::Revision;
 use crate::model::status::{Result, Status};
@@ -98,6 +101,20 @@ impl Client {
         let at = self.authorize("patch", target)?;
         let text = patch.to_string();
         self.registry.patch(&mut self.caller(), &at, Patch::Merge(text.as_bytes()), &WriteOptions::default()).await
+    }
+
+    /// A strategic merge patch, of a built-in resource.
+    pub async fn strategic(&self, target: Target<'_>, patch: &Value) -> Result<Written> {
+        let at = self.authorize("patch", target)?;
+        let text = patch.to_string();
+        let patch = Patch::Strategic(text.as_bytes());
+        self.registry.patch(&mut self.caller(), &at, patch, &WriteOptions::default()).await
+    }
+
+    /// The object as it is in the store now, not as the cache has it.
+    pub async fn get(&self, target: Target<'_>) -> Result<Arc<Object>> {
+        let at = self.authorize("get", target)?;
+        self.registry.get(&at, "").await
     }
 
     pub async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<Deleted> {

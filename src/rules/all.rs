@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::kind::{Defaults, NONE, Rules};
+use super::kind::{Defaults, NONE, Rules, STATUS};
 use super::{
     api_service, certificate_signing_request, config_map, controller_revision, csi_driver, csi_node,
     csi_storage_capacity, daemon_set, deployment, endpoint_slice, endpoints, event, flow_control, ingress,
@@ -107,7 +107,7 @@ const fn row(group: &'static str, version: &'static str, kind: &'static str, fil
 
 /// The rules of a stored kind; those of a kind without any when it has none.
 pub fn rules(stored: &GroupVersionKind) -> &'static Rules {
-    static OTHER: Rules = NONE;
+    static OTHER: Rules = Rules { parts: &[STATUS], ..NONE };
     RULES.iter().find(|r| r.group == stored.group && r.kind == stored.kind).copied().unwrap_or(&OTHER)
 }
 
