@@ -14,3 +14,4 @@ pub mod pki;
 pub mod auth;
 pub mod admission;
 pub mod registry;
+pub mod controllers;

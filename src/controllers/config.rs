@@ -1,0 +1,73 @@
+//! What the controllers can be told: the flags of kube-controller-manager that matter to them.
+
+use super::table::{CONTROLLERS, Row};
+
+/// Settings of all controllers. The default is stock's.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `--controllers`: `*`, names and aliases, with `-` before those to leave out.
+    pub enabled: Vec<String>,
+    /// `--terminated-pod-gc-threshold`: pods that are done and kept; beyond, the oldest are deleted. 0 keeps all.
+    pub terminated_pods: usize,
+    /// (name, runs at a time): `--concurrent-deployment-syncs` and its like, where they differ from the table.
+    pub workers: Vec<(String, usize)>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { enabled: vec!["*".into()], terminated_pods: 12_500, workers: Vec::new() }
+    }
+}
+
+impl Config {
+    /// The rows that `--controllers` names; the error is stock's text.
+    pub fn chosen(&self) -> Result<Vec<&'static Row>, String> {
+        for name in &self.enabled {
+            let bare = name.strip_prefix('-').unwrap_or(name);
+            if name != "*" && !CONTROLLERS.iter().any(|row| row.is(bare)) {
+                return Err(format!("\"{bare}\" is not in the list of known controllers"));
+            }
+        }
+        Ok(CONTROLLERS.iter().filter(|row| self.wants(row)).collect())
+    }
+
+    /// The first mention of a name counts, then the star.
+    fn wants(&self, row: &Row) -> bool {
+        for name in &self.enabled {
+            match name.strip_prefix('-') {
+                Some(bare) if row.is(bare) => return false,
+                None if row.is(name) => return true,
+                _ => {}
+            }
+        }
+        row.by_default && self.enabled.iter().any(|name| name == "*")
+    }
+
+    /// How many keys of this controller are worked on at a time.
+    pub fn workers(&self, row: &Row) -> usize {
+        let told = self.workers.iter().find(|(name, _)| row.is(name)).map(|(_, workers)| *workers);
+        told.unwrap_or(row.workers).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(enabled: &[&str]) -> Result<Vec<&'static str>, String> {
+        let config = Config { enabled: enabled.iter().map(|n| (*n).to_owned()).collect(), ..Config::default() };
+        config.chosen().map(|rows| rows.iter().map(|row| row.name).collect())
+    }
+
+    #[test]
+    fn controllers_are_chosen_by_either_name() {
+        assert_eq!(names(&["deployment"]).expect("known"), ["deployment-controller"]);
+        assert_eq!(names(&["deployment-controller"]).expect("known"), ["deployment-controller"]);
+        let all = names(&["*"]).expect("known");
+        let less = names(&["*", "-replicaset"]).expect("known");
+        assert!(all.contains(&"replicaset-controller") && !less.contains(&"replicaset-controller"));
+        assert_eq!(less.len() + 1, all.len());
+        assert_eq!(names(&[]).expect("known"), [""; 0]);
+        assert_eq!(names(&["-nonsense"]).unwrap_err(), "\"nonsense\" is not in the list of known controllers");
+    }
+}

@@ -1,0 +1,127 @@
+//! What a run reads and writes through.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cache::handle::{Cache, Snapshot};
+use crate::cache::object::Object;
+use crate::cache::shelf::Shelf;
+use crate::controllers::events::{Kind, Recorder, Regarding};
+use crate::controllers::resources::Name;
+use crate::model::names::GroupResource;
+use crate::model::revision::Revision;
+use crate::model::status::{Result, Status};
+use crate::model::time::Time;
+use crate::registry::client::{Client, Target};
+use crate::registry::core::Registry;
+use crate::registry::options::DeleteOptions;
+use crate::registry::request::{Deleted, Written};
+
+/// What all controllers of one plane share.
+#[derive(Clone)]
+pub struct Plane {
+    pub registry: Registry,
+}
+
+/// A controller's way to the API during one run. It remembers the newest revision that the run has written.
+pub struct Cx {
+    pub plane: Plane,
+    pub client: Client,
+    recorder: Recorder,
+    wrote: AtomicU64,
+}
+
+/// Several resources at one revision, by name.
+pub struct Cut(Snapshot);
+
+impl Cx {
+    pub fn new(plane: Plane, client: Client, recorder: Recorder) -> Self {
+        Self { plane, client, recorder, wrote: AtomicU64::new(0) }
+    }
+
+    /// The same way for another run.
+    pub fn again(&self) -> Self {
+        Self::new(self.plane.clone(), self.client.clone(), self.recorder.clone())
+    }
+
+    pub fn cache(&self) -> &Cache {
+        &self.plane.registry.cache
+    }
+
+    pub fn now(&self) -> Time {
+        self.plane.registry.now()
+    }
+
+    /// The newest revision that this run has written; zero when it has written nothing.
+    pub fn wrote(&self) -> Revision {
+        Revision(self.wrote.load(Ordering::Acquire))
+    }
+
+    /// These resources as they are now, all at one revision.
+    pub fn cut(&self, names: &[&Name]) -> Result<Cut> {
+        let names: Vec<&GroupResource> = names.iter().map(|name| &name.full).collect();
+        self.cache().snapshot(&names).map(Cut).map_err(Status::internal)
+    }
+
+    /// The object as it is in the store.
+    pub async fn get(&self, target: Target<'_>) -> Result<Arc<Object>> {
+        self.client.get(target).await
+    }
+
+    pub async fn create(&self, target: Target<'_>, object: &impl Serialize) -> Result<Written> {
+        self.note(self.client.create(target, object).await)
+    }
+
+    /// Replaces an object, or a part of it. With a resourceVersion in it, only that state of it.
+    pub async fn update(&self, target: Target<'_>, object: &impl Serialize) -> Result<Written> {
+        self.note(self.client.update(target, object).await)
+    }
+
+    pub async fn merge(&self, target: Target<'_>, patch: &Value) -> Result<Written> {
+        self.note(self.client.merge(target, patch).await)
+    }
+
+    pub async fn strategic(&self, target: Target<'_>, patch: &Value) -> Result<Written> {
+        self.note(self.client.strategic(target, patch).await)
+    }
+
+    pub async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<Deleted> {
+        let deleted = self.client.delete(target, options).await;
+        self.note_revision(deleted.as_ref().ok().map(|deleted| deleted.object.revision));
+        deleted
+    }
+
+    /// Tells users what was done to an object, or why not.
+    pub fn event(&self, regarding: Regarding, kind: Kind, reason: &'static str, message: String) {
+        self.recorder.record(regarding, kind, reason, message, self.now());
+    }
+
+    fn note(&self, written: Result<Written>) -> Result<Written> {
+        self.note_revision(written.as_ref().ok().map(|written| written.object.revision));
+        written
+    }
+
+    fn note_revision(&self, revision: Option<Revision>) {
+        if let Some(revision) = revision {
+            self.wrote.fetch_max(revision.0, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Cut {
+    /// The shelf of a resource; it must be one of those the cut was made of.
+    pub fn shelf(&self, name: &Name) -> &Arc<Shelf> {
+        self.0.find(&name.full).expect("the cut was made of it")
+    }
+
+    pub fn get(&self, name: &Name, namespace: &str, object: &str) -> Option<&Arc<Object>> {
+        self.shelf(name).get(namespace, object)
+    }
+
+    pub fn revision(&self) -> Revision {
+        self.0.revision
+    }
+}

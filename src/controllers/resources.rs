@@ -1,0 +1,41 @@
+//! The resources that controllers follow and write, by name.
+
+use compact_str::CompactString;
+
+use crate::model::names::GroupResource;
+use crate::registry::client::Target;
+
+pub static PODS: Name = Name::core("pods");
+pub static NODES: Name = Name::core("nodes");
+pub static NAMESPACES: Name = Name::core("namespaces");
+pub static EVENTS: Name = Name::core("events");
+pub static CONFIG_MAPS: Name = Name::core("configmaps");
+pub static REPLICATION_CONTROLLERS: Name = Name::core("replicationcontrollers");
+pub static REPLICA_SETS: Name = Name::new("apps", "replicasets");
+pub static DEPLOYMENTS: Name = Name::new("apps", "deployments");
+pub static CLUSTER_ROLES: Name = Name::new("rbac.authorization.k8s.io", "clusterroles");
+
+/// A built-in resource's group and plural.
+pub struct Name {
+    /// As the cache and errors know it.
+    pub full: GroupResource,
+    group: &'static str,
+    resource: &'static str,
+}
+
+impl Name {
+    pub const fn core(resource: &'static str) -> Self {
+        Self::new("", resource)
+    }
+
+    pub const fn new(group: &'static str, resource: &'static str) -> Self {
+        let full =
+            GroupResource { group: CompactString::const_new(group), resource: CompactString::const_new(resource) };
+        Self { full, group, resource }
+    }
+
+    /// One object, to write it. `namespace` is empty for cluster-scoped ones.
+    pub fn at<'a>(&self, namespace: &'a str, name: &'a str) -> Target<'a> {
+        Target::new(self.group, self.resource, namespace, name)
+    }
+}

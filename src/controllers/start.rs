@@ -1,0 +1,46 @@
+//! Starting the controllers.
+
+use std::sync::Arc;
+
+use super::config::Config;
+use super::events::Recorder;
+use super::harness::{Cx, Plane, Runner};
+use super::table::Row;
+use crate::auth::identity::User;
+use crate::base::tasks::Tasks;
+use crate::cache::error::CacheError;
+use crate::registry::client::Client;
+use crate::registry::core::Registry;
+
+/// The field manager of all controllers.
+pub const AGENT: &str = "kube-controller-manager";
+
+/// Why the controllers cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `--controllers` names what is not there.
+    #[error("{0}")]
+    Unknown(String),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// Starts the controllers that the configuration chooses, as tasks that end with `tasks`. Everything that they need is
+/// the registry's: its cache, its clock, its entropy. Call it where the Lease is held, with tasks of its own.
+pub fn start(registry: &Registry, tasks: &Tasks, config: &Config) -> Result<(), StartError> {
+    let rows = config.chosen().map_err(StartError::Unknown)?;
+    let events = super::events::start(registry, tasks);
+    for row in rows {
+        let controller: Arc<_> = (row.build)(config).into();
+        let cx = context(registry, row, &events);
+        let runner = Runner::new(row.name, controller, cx, config.workers(row))?;
+        tasks.start(row.name, |stop| runner.run(stop));
+    }
+    Ok(())
+}
+
+fn context(registry: &Registry, row: &Row, events: &super::events::Sender) -> Cx {
+    let client = Client::new(registry, User::controller(row.account), AGENT);
+    let recorder = Recorder::new(events.clone(), client.clone(), row.name);
+    Cx::new(Plane { registry: registry.clone() }, client, recorder)
+}
