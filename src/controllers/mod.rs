@@ -46,6 +46,7 @@
 pub mod batch;
 pub mod conditions;
 pub mod config;
+pub mod deployment;
 pub mod events;
 pub mod harness;
 pub mod item;

@@ -1,6 +1,7 @@
 //! Which controllers there are: one row each.
 
 use super::config::Config;
+use super::deployment::Deployments;
 use super::harness::Controller;
 use super::replicaset::ReplicaSets;
 
@@ -21,6 +22,14 @@ pub struct Row {
 
 /// All of them, by name.
 pub static CONTROLLERS: &[Row] = &[
+    Row {
+        name: "deployment-controller",
+        alias: "deployment",
+        account: "deployment-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Box::new(Deployments),
+    },
     Row {
         name: "replicaset-controller",
         alias: "replicaset",
