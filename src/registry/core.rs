@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::hooks::Hooks;
 use super::request::Address;
@@ -115,13 +115,13 @@ impl Registry {
     }
 
     /// What rules may know of a request.
-    pub fn cx(&self, resource: &Resource, user: &User) -> Cx {
+    pub fn cx(&self, at: &Address, user: &User) -> Cx {
         let extra = user.extra.iter().map(|(key, values)| {
             let values = values.iter().map(ToString::to_string);
             (key.to_string(), values.collect())
         });
         Cx {
-            served: resource.kind.clone(),
+            served: at.resource.kind.clone(),
             now: self.now(),
             allow_privileged: self.allow_privileged,
             user: kind::User {
@@ -130,7 +130,18 @@ impl Registry {
                 groups: user.groups.iter().map(ToString::to_string).collect(),
                 extra: extra.collect(),
             },
+            namespace_labels: self.namespace_labels(at).unwrap_or_default(),
         }
+    }
+
+    /// The labels of the object's namespace, where its rules read them.
+    fn namespace_labels(&self, at: &Address) -> Option<Map<String, Value>> {
+        if !rules(&at.resource).reads_namespace {
+            return None;
+        }
+        let namespaces = self.catalog.load().find("", "v1", "namespaces")?.clone();
+        let namespace = self.cached(&Address::new(&namespaces, "", &at.namespace)).ok()??;
+        object::metadata(&namespace.value)?.get("labels")?.as_object().cloned()
     }
 
     /// Waits until the cache shows every write acknowledged before this call.

@@ -70,7 +70,7 @@ impl Registry {
         body: Value,
         options: &WriteOptions,
     ) -> Result<Written> {
-        let cx = self.cx(&at.resource, &caller.user);
+        let cx = self.cx(at, &caller.user);
         let mut value = convert::to_storage(&at.resource, body);
         meta::init(&mut value, cx.now, &self.entropy);
         let at = Address { name: object::name(&value).into(), ..at.clone() };
@@ -180,7 +180,7 @@ impl Registry {
         current: &Current,
         claims: &mut Vec<super::hooks::Claim>,
     ) -> Result<Step> {
-        let (rules, cx) = (rules(&at.resource), self.cx(&at.resource, &caller.user));
+        let (rules, cx) = (rules(&at.resource), self.cx(at, &caller.user));
         let live = convert::to_served(&at.resource, current.value.clone());
         let mut new = self.changed(caller, at, change, &live, options)?;
         self.admit(caller, at, Operation::Update, Some(&mut new), Some(&live), options).await?;
@@ -214,7 +214,7 @@ impl Registry {
         options: &WriteOptions,
         claims: &mut Vec<super::hooks::Claim>,
     ) -> Result<Step> {
-        let (rules, cx) = (rules(&at.resource), self.cx(&at.resource, &caller.user));
+        let (rules, cx) = (rules(&at.resource), self.cx(at, &caller.user));
         let empty = json!({});
         let mut new = self.changed(caller, at, change, &empty, options)?;
         meta::place(&mut new, &at.resource, &at.namespace)?;

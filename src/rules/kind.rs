@@ -2,7 +2,7 @@
 //!
 //! Each kind says it in a file of its own as a `pub const RULES: Rules = Rules { ..., ..NONE }`; [`super::all`] lists them.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::at::At;
 use crate::model::field::FieldErrors;
@@ -19,6 +19,8 @@ pub struct Cx {
     pub allow_privileged: bool,
     /// Who asks, for kinds that record it (CertificateSigningRequest).
     pub user: User,
+    /// Of the object's namespace, for kinds that read them (ResourceClaim); else none.
+    pub namespace_labels: Map<String, Value>,
 }
 
 /// Who asks.
@@ -46,6 +48,8 @@ pub struct Rules {
     pub returns_deleted: bool,
     /// What becomes of dependents when the request does not say.
     pub orphan_by_default: bool,
+    /// The labels of the object's namespace have a say.
+    pub reads_namespace: bool,
     /// A `generateName` is the name as it stands.
     pub literal_generate_name: bool,
     /// After defaulting, before validation: drops what a create may not set, fills what the server sets.
@@ -131,6 +135,7 @@ pub const NONE: Rules = Rules {
     unconditional_update: true,
     returns_deleted: false,
     orphan_by_default: false,
+    reads_namespace: false,
     literal_generate_name: false,
     prepare_create: |_, _| {},
     prepare_update: |_, _, _| {},
@@ -155,6 +160,12 @@ impl Cx {
     /// A request of nobody in particular.
     pub fn for_tests() -> Self {
         let now = Time::parse("2026-01-01T00:00:00Z").expect("a time");
-        Self { served: GroupVersionKind::default(), now, allow_privileged: true, user: User::default() }
+        Self {
+            served: GroupVersionKind::default(),
+            now,
+            allow_privileged: true,
+            user: User::default(),
+            namespace_labels: Map::new(),
+        }
     }
 }
