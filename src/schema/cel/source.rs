@@ -57,6 +57,10 @@ impl Source {
 
     fn print_one(&self, issue: &Issue) -> String {
         let (line, column) = self.place(issue.position);
+        if self.text.is_empty() && line == 1 {
+            // A text without letters has no column and no line to show.
+            return format!("ERROR: <input>:1:0: {}", issue.message);
+        }
         let mut text = format!("ERROR: <input>:{line}:{}: {}", column + 1, issue.message);
         if let Some(snippet) = self.line(line) {
             let shown: String = snippet.iter().map(|c| if *c == '\t' { ' ' } else { *c }).collect();
