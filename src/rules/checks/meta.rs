@@ -1,5 +1,7 @@
 //! `metadata`, of a new object and of a changed one.
 
+use serde_json::Value;
+
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::names::GroupVersion;
 use crate::model::syntax::label_key;
@@ -102,11 +104,14 @@ fn only_allowed_of(at: &At, message: &Message, allowed: &[&str], detail: &'stati
             continue;
         }
         let child = at.at(field.name);
-        let zero = match child.schema() {
-            Schema::Field(field) if !field.pointer => {
-                child.is_empty() || child.value().as_i64() == Some(0) || child.value().as_bool() == Some(false)
-            }
-            _ => child.is_null(),
+        let plain = matches!(child.schema(), Schema::Field(field) if !field.pointer);
+        let zero = match child.value() {
+            Value::Null => true,
+            Value::String(text) => plain && text.is_empty(),
+            Value::Number(number) => plain && number.as_i64() == Some(0),
+            Value::Bool(flag) => plain && !flag,
+            // An empty list is set too.
+            Value::Array(_) | Value::Object(_) => false,
         };
         if !zero {
             let name = show::go_name(message, field.name);
@@ -233,7 +238,7 @@ pub fn field_manager(at: &At, errs: &mut FieldErrors) {
 mod tests {
     use super::*;
     use crate::schema::table;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     const POD: MetaRules = MetaRules { namespaced: true, name: NameRule::Subdomain, kube_finalizers: true };
 
@@ -324,14 +329,15 @@ mod tests {
 
     #[test]
     fn a_template_has_labels_and_annotations_only() {
-        let meta =
-            json!({"labels": {"a": "b"}, "name": "", "uid": "u", "generation": 2, "deletionGracePeriodSeconds": 0});
+        let meta = json!({"labels": {"a": "b"}, "name": "", "uid": "u", "generation": 2, "deletionGracePeriodSeconds": 0,
+                "finalizers": []});
         assert_eq!(
             found(template_meta, meta),
             [
                 "metadata.uID: Forbidden: cannot be set",
                 "metadata.generation: Forbidden: cannot be set",
                 "metadata.deletionGracePeriodSeconds: Forbidden: cannot be set",
+                "metadata.finalizers: Forbidden: cannot be set",
             ]
         );
     }
