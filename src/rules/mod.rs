@@ -42,6 +42,7 @@ pub mod pod_disruption_budget;
 pub mod priority_class;
 pub mod replica_set;
 pub mod replication_controller;
+pub mod resource;
 pub mod resource_quota;
 pub mod review;
 pub mod role;
