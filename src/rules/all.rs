@@ -61,6 +61,7 @@ pub static RULES: &[&Rules] = &[
     &resource::class::RULES,
     &resource::claim::RULES,
     &resource::template::RULES,
+    &resource::slice::RULES,
     &priority_class::RULES,
     &csi_driver::RULES,
     &csi_node::RULES,
