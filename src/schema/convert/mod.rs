@@ -1,6 +1,13 @@
 //! One kind in several versions: from the version that is served to the one that is kept, and back.
 //!
 //! Values are sparse. A version that says less keeps what it cannot say in annotations, as stock does.
+//!
+//! In reading order: this file, `autoscaler` (HorizontalPodAutoscalers), `metrics` (what those measure), `text` (JSON in
+//! annotations).
+
+pub mod autoscaler;
+mod metrics;
+mod text;
 
 use serde_json::Value;
 
@@ -19,6 +26,8 @@ pub fn to_served(resource: &Resource, value: Value) -> Value {
 fn between(resource: &Resource, value: Value, to_storage: bool) -> Value {
     match (resource.kind.group.as_str(), resource.kind.kind.as_str()) {
         ("events.k8s.io", "Event") => renamed(value, &EVENT, to_storage),
+        ("autoscaling", "HorizontalPodAutoscaler") if to_storage => autoscaler::to_v2(value),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaler::to_v1(value),
         _ => value,
     }
 }
