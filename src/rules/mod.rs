@@ -26,6 +26,7 @@ pub mod endpoints;
 pub mod event;
 pub mod fill;
 pub mod flow_control;
+pub mod horizontal_pod_autoscaler;
 pub mod ingress;
 pub mod ingress_class;
 pub mod ip_address;
