@@ -109,6 +109,11 @@ impl Bad {
     pub fn plain(text: impl Into<String>) -> Self {
         Self(text.into())
     }
+
+    /// Not to be printed at all.
+    pub fn omitted() -> Self {
+        Self(String::new())
+    }
 }
 
 impl From<&str> for Bad {
@@ -219,7 +224,7 @@ impl FieldError {
     /// Without the field: `Invalid value: "x": must be ...`.
     pub fn body(&self) -> String {
         let mut text = self.fault.words().to_owned();
-        if self.fault.shows_value() {
+        if self.fault.shows_value() && !self.value.is_empty() {
             text.push_str(": ");
             text.push_str(&self.value);
         }

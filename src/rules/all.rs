@@ -6,8 +6,8 @@ use super::kind::{Defaults, NONE, Rules, STATUS};
 use super::{
     api_service, certificate_signing_request, config_map, controller_revision, csi_driver, csi_node,
     csi_storage_capacity, daemon_set, deployment, endpoint_slice, endpoints, event, flow_control,
-    horizontal_pod_autoscaler, ingress, ingress_class, ip_address, lease, limit_range, namespace, network_policy, node,
-    persistent_volume, persistent_volume_claim, pod, pod_disruption_budget, priority_class, replica_set,
+    horizontal_pod_autoscaler, ingress, ingress_class, ip_address, job, lease, limit_range, namespace, network_policy,
+    node, persistent_volume, persistent_volume_claim, pod, pod_disruption_budget, priority_class, replica_set,
     replication_controller, resource, resource_quota, review, role, role_binding, runtime_class, scale, secret,
     service, service_account, service_cidr, stateful_set, storage_class, volume_attachment, volume_attributes_class,
 };
@@ -43,6 +43,7 @@ pub static RULES: &[&Rules] = &[
     &review::access::SUBJECT,
     &horizontal_pod_autoscaler::RULES,
     &scale::RULES,
+    &job::RULES,
     &certificate_signing_request::RULES,
     &lease::RULES,
     &endpoint_slice::RULES,
@@ -95,6 +96,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("authentication.k8s.io", "v1", "TokenRequest", review::token::fill_request),
     row("autoscaling", "v1", "HorizontalPodAutoscaler", horizontal_pod_autoscaler::fill_v1),
     row("autoscaling", "v2", "HorizontalPodAutoscaler", horizontal_pod_autoscaler::fill_v2),
+    row("batch", "v1", "Job", job::fill),
     row("discovery.k8s.io", "v1", "EndpointSlice", endpoint_slice::fill),
     row("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", flow_control::schema::fill_schema),
     row("flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration", flow_control::level::fill_level),

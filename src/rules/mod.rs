@@ -30,6 +30,7 @@ pub mod horizontal_pod_autoscaler;
 pub mod ingress;
 pub mod ingress_class;
 pub mod ip_address;
+pub mod job;
 pub mod kind;
 pub mod lease;
 pub mod limit_range;
