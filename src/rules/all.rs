@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::kind::{Defaults, NONE, Rules, STATUS};
 use super::{
-    api_service, certificate_signing_request, config_map, controller_revision, csi_driver, csi_node,
+    api_service, certificate_signing_request, config_map, controller_revision, cron_job, csi_driver, csi_node,
     csi_storage_capacity, daemon_set, deployment, endpoint_slice, endpoints, event, flow_control,
     horizontal_pod_autoscaler, ingress, ingress_class, ip_address, job, lease, limit_range, namespace, network_policy,
     node, persistent_volume, persistent_volume_claim, pod, pod_disruption_budget, priority_class, replica_set,
@@ -43,6 +43,7 @@ pub static RULES: &[&Rules] = &[
     &review::access::SUBJECT,
     &horizontal_pod_autoscaler::RULES,
     &scale::RULES,
+    &cron_job::RULES,
     &job::RULES,
     &certificate_signing_request::RULES,
     &lease::RULES,
@@ -96,6 +97,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("authentication.k8s.io", "v1", "TokenRequest", review::token::fill_request),
     row("autoscaling", "v1", "HorizontalPodAutoscaler", horizontal_pod_autoscaler::fill_v1),
     row("autoscaling", "v2", "HorizontalPodAutoscaler", horizontal_pod_autoscaler::fill_v2),
+    row("batch", "v1", "CronJob", cron_job::fill),
     row("batch", "v1", "Job", job::fill),
     row("discovery.k8s.io", "v1", "EndpointSlice", endpoint_slice::fill),
     row("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", flow_control::schema::fill_schema),

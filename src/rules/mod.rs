@@ -15,6 +15,7 @@ pub mod certificate_signing_request;
 pub mod checks;
 pub mod config_map;
 pub mod controller_revision;
+pub mod cron_job;
 pub mod csi_driver;
 pub mod csi_node;
 pub mod csi_storage_capacity;
