@@ -119,6 +119,7 @@ impl Registry {
         let mut warnings = Vec::new();
         (rules.warn)(cx, &At::new(value, message), None, &mut warnings);
         warnings.into_iter().for_each(|text| caller.warn(text));
+        (rules.canonicalize)(value);
         Ok(())
     }
 
@@ -197,6 +198,7 @@ impl Registry {
             claims.push(claim);
         }
         self.validate_change(caller, at, &cx, part, &value, &current.value)?;
+        (rules.canonicalize)(&mut value);
         let served = convert::to_served(&at.resource, value.clone());
         self.validate_admission(caller, at, Operation::Update, Some(&served), Some(&live), options).await?;
         if meta::ends_with(&value, &current.value) && self.hooks.may_end(&at.resource, &value) {
