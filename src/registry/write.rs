@@ -113,10 +113,12 @@ impl Registry {
 
     /// The strategy's part of a create: prepare, validate, warn.
     fn prepare_new(&self, caller: &mut Caller, at: &Address, cx: &Cx, rules: &Rules, value: &mut Value) -> Result<()> {
-        strategy::prepare_create(cx, rules, value);
         let message = storage(&at.resource)?.shape.message();
-        refuse(at, value, &strategy::validate_create(cx, rules, value, message, at.resource.namespaced))?;
         let mut warnings = Vec::new();
+        (rules.forewarn)(&At::new(value, message), &mut warnings);
+        warnings.drain(..).for_each(|text| caller.warn(text));
+        strategy::prepare_create(cx, rules, value);
+        refuse(at, value, &strategy::validate_create(cx, rules, value, message, at.resource.namespaced))?;
         (rules.warn)(cx, &At::new(value, message), None, &mut warnings);
         warnings.into_iter().for_each(|text| caller.warn(text));
         (rules.canonicalize)(value);

@@ -62,6 +62,8 @@ pub struct Rules {
     pub validate_update: fn(&Cx, &At, &At, &mut FieldErrors),
     /// After validation, before the object is kept: what is made the same in all objects.
     pub canonicalize: fn(&mut Value),
+    /// Warnings of a create that are about the object as it was sent, before it is prepared.
+    pub forewarn: fn(&At, &mut Vec<String>),
     /// Warnings of a create (no old object) or an update.
     pub warn: fn(&Cx, &At, Option<&At>, &mut Vec<String>),
     /// Fields that a writer of the object itself cannot own.
@@ -142,6 +144,7 @@ pub const NONE: Rules = Rules {
     validate: |_, _, _| {},
     validate_update: |_, _, _, _| {},
     canonicalize: |_| {},
+    forewarn: |_, _| {},
     warn: |_, _, _, _| {},
     reset: &[],
     parts: &[],

@@ -8,7 +8,7 @@ use crate::model::syntax::label_key;
 use crate::model::{gotext, syntax};
 use crate::rules::at::{At, Schema};
 use crate::rules::show;
-use crate::schema::table::Message;
+use crate::schema::table::{Message, Shape};
 
 use super::labels::{annotations, labels};
 use super::names::NameRule;
@@ -105,13 +105,15 @@ fn only_allowed_of(at: &At, message: &Message, allowed: &[&str], detail: &'stati
         }
         let child = at.at(field.name);
         let plain = matches!(child.schema(), Schema::Field(field) if !field.pointer);
+        let is_one = field.shape == Shape::One;
         let zero = match child.value() {
             Value::Null => true,
             Value::String(text) => plain && text.is_empty(),
             Value::Number(number) => plain && number.as_i64() == Some(0),
             Value::Bool(flag) => plain && !flag,
-            // An empty list is set too.
-            Value::Array(_) | Value::Object(_) => false,
+            // An empty list or map is set too; an empty object is not, where Go has no pointer to it.
+            Value::Object(fields) => plain && is_one && fields.is_empty(),
+            Value::Array(_) => false,
         };
         if !zero {
             let name = show::go_name(message, field.name);

@@ -78,7 +78,12 @@ pub fn canonical_ip(text: &str) -> Texts {
 
 /// An address of an old field. `strict` unless the object had this very value before.
 pub fn legacy_ip(at: &At, strict: bool, errs: &mut FieldErrors) {
-    at.check(errs, |text| read_ip(text, strict).1);
+    at.check(errs, |text| old_ip(text, strict));
+}
+
+/// What is wrong with an address of an old field.
+pub fn old_ip(text: &str, strict: bool) -> Texts {
+    read_ip(text, strict).1
 }
 
 /// A warning where the address of an old field should be written otherwise.

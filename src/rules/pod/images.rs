@@ -1,6 +1,8 @@
 //! References to images, as far as the rules read them: which tag is meant.
 
 const NAME_BYTES: usize = 255;
+/// What a short name on the default domain gets before it.
+const OFFICIAL: &str = "library/";
 const TAG_BYTES: usize = 128;
 /// Of the digests that are known: (algorithm, hexadecimal digits).
 const DIGESTS: [(&str, usize); 3] = [("sha256", 64), ("sha384", 96), ("sha512", 128)];
@@ -26,7 +28,9 @@ impl<'a> Reference<'a> {
         let (named, digest) = rest.split_once('@').map_or((rest, None), |(named, digest)| (named, Some(digest)));
         let (path, tag) = named.split_once(':').map_or((named, None), |(path, tag)| (path, Some(tag)));
         let of_domain = domain.is_none_or(|d| is_domain(d) || is_component(d));
-        let of_path = path.len() <= NAME_BYTES && path.split('/').all(is_component);
+        let is_short = domain.is_none_or(|d| d == "docker.io" || d == "index.docker.io") && !rest.contains('/');
+        let most = if is_short { NAME_BYTES - OFFICIAL.len() } else { NAME_BYTES };
+        let of_path = path.len() <= most && path.split('/').all(is_component);
         let right = of_domain && of_path && tag.is_none_or(is_tag) && digest.is_none_or(is_digest);
         right.then_some(Self { tag, has_digest: digest.is_some() })
     }
@@ -99,6 +103,7 @@ mod tests {
         let digest = format!("a@sha256:{}", "0".repeat(64));
         let tagged = format!("a:latest@sha256:{}", "0".repeat(64));
         let id = "a".repeat(64);
+        let (short, own) = ("a".repeat(248), format!("x.io/{}", "a".repeat(255)));
         let port = "host:5000/a";
         for (image, latest) in [
             ("a", true),
@@ -117,6 +122,8 @@ mod tests {
             (&tagged, true),
             ("a@sha256:00", false),
             (&id, false),
+            (&short, false),
+            (&own, true),
         ] {
             assert_eq!(is_latest(image), latest, "{image}");
         }

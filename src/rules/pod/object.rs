@@ -27,6 +27,7 @@ pub const RULES: Rules = Rules {
     prepare_update,
     validate,
     validate_update,
+    forewarn: warnings::profiles,
     warn,
     parts: PARTS,
     ..NONE
@@ -202,7 +203,6 @@ fn warn(_: &Cx, new: &At, old: Option<&At>, warnings: &mut Vec<String>) {
     if old.is_some() {
         return;
     }
-    warnings::profiles(new, warnings);
     let meta = new.at("metadata");
     let texts = dns1123_label(meta.at("name").str());
     if !texts.is_empty() {

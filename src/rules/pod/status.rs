@@ -9,7 +9,7 @@ use crate::model::object;
 use crate::rules::at::At;
 use crate::rules::checks::meta::object_meta_update;
 use crate::rules::checks::names::{dns1123_label, dns1123_subdomain, label_key};
-use crate::rules::checks::network::{ip_warning, legacy_ip, sloppy_ip};
+use crate::rules::checks::network::{ip_warning, old_ip, sloppy_ip};
 use crate::rules::checks::resources::is_native;
 use crate::rules::kind::Cx;
 
@@ -209,7 +209,8 @@ fn ips(status: &At, before: &At, list: &str, errs: &mut FieldErrors) {
     let known: BTreeSet<_> = was.items().map(|item| item.at("ip").str()).collect();
     for item in list.items() {
         let ip = item.at("ip");
-        legacy_ip(&ip.placed(*item.path()), !known.contains(ip.str()), errs);
+        let wrong = old_ip(ip.str(), !known.contains(ip.str()));
+        wrong.into_iter().for_each(|text| item.invalid_as(errs, ip.str(), text));
     }
     if list.len() < 2 {
         return;

@@ -1,6 +1,6 @@
 //! What a pod or a template says that is right but hardly meant: old fields and labels, doubles, odd amounts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -239,24 +239,24 @@ fn null_selectors(affinity: &At, warnings: &mut Vec<String>) {
     }
 }
 
-/// Of a new pod: annotations that named a profile of AppArmor, where its field says the same only since the preparation.
+/// Of a new pod: annotations that name a profile of AppArmor for a container without one. Those that only repeat the
+/// pod's own profile do no harm.
 pub fn profiles(pod: &At, warnings: &mut Vec<String>) {
     let (spec, meta) = (pod.at("spec"), pod.at("metadata"));
     let annotations = meta.at("annotations");
     if spec.at("os").at("name").str() == "windows" || annotations.is_empty() {
         return;
     }
-    let mut found = BTreeMap::new();
+    let context = spec.at("securityContext");
+    let of_pod = context.at("appArmorProfile");
     for container in Containers::of(&spec).iter() {
         let key = format!("{APPARMOR_CONTAINER}{}", container.at("name").str());
-        if annotations.entry(&key).exists() {
-            let context = container.at("securityContext");
-            found.insert(key, context.has("appArmorProfile"));
-        }
-    }
-    for (key, has_field) in found {
         let annotation = annotations.entry(&key);
-        if has_field || profile_of_annotation(annotation.str()).is_none() {
+        if annotation.is_null() || container.at("securityContext").has("appArmorProfile") {
+            continue;
+        }
+        let profile = profile_of_annotation(annotation.str());
+        if profile.is_none_or(|profile| profile != *of_pod.value()) {
             say(&annotation, USE_APPARMOR, warnings);
         }
     }
