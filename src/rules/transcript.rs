@@ -86,6 +86,7 @@ impl Kind {
     pub fn warnings(&self, mut object: Value) -> Vec<String> {
         self.fill(&mut object, None);
         let mut warnings = Vec::new();
+        (self.rules.forewarn)(&At::new(&object, Some(self.message)), &mut warnings);
         (self.rules.warn)(&self.cx, &At::new(&object, Some(self.message)), None, &mut warnings);
         warnings
     }

@@ -37,6 +37,8 @@ mod spec;
 pub mod spread;
 mod status;
 pub mod template;
+#[cfg(test)]
+mod tests;
 pub mod tolerations;
 mod update;
 mod visit;
