@@ -43,6 +43,9 @@ pub fn pod(pod: &mut Value) {
     if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
         spec["terminationGracePeriodSeconds"] = 1.into();
     }
+    if let Some(status) = pod.get_mut("status") {
+        round_status_up(status);
+    }
     drop_init_annotations(pod);
     unify_ips(pod);
 }
@@ -65,10 +68,7 @@ fn spec(spec: &mut Value) {
         items(spec, list).for_each(container);
     }
     round_up(spec, "overhead");
-    if let Some(resources) = spec.get_mut("resources") {
-        round_up(resources, "limits");
-        round_up(resources, "requests");
-    }
+    within(spec, "resources", round_resources_up);
     unify_account(spec);
 }
 
@@ -81,10 +81,7 @@ fn container(container: &mut Value) {
         within(source, "fieldRef", |field| default(field, "apiVersion", "v1"));
         within(source, "fileKeyRef", |file| default(file, "optional", false));
     }
-    within(container, "resources", |resources| {
-        round_up(resources, "limits");
-        round_up(resources, "requests");
-    });
+    within(container, "resources", round_resources_up);
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         within(container, probe, self::probe);
     }
@@ -158,10 +155,7 @@ pub fn volume_source(volume: &mut Value) {
 /// The spec of a claim, or of a claim's template.
 pub fn claim_spec(spec: &mut Value) {
     default(spec, "volumeMode", "Filesystem");
-    within(spec, "resources", |resources| {
-        round_up(resources, "limits");
-        round_up(resources, "requests");
-    });
+    within(spec, "resources", round_resources_up);
 }
 
 fn downward_files(source: &mut Value) {
@@ -226,6 +220,22 @@ fn round_up(object: &mut Value, list: &str) {
     if let Some(fields) = object.as_object_mut() {
         fill::round_up(fields, list);
     }
+}
+
+fn round_resources_up(resources: &mut Value) {
+    round_up(resources, "limits");
+    round_up(resources, "requests");
+}
+
+fn round_status_up(status: &mut Value) {
+    for list in ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"] {
+        items(status, list).for_each(|container| {
+            round_up(container, "allocatedResources");
+            within(container, "resources", round_resources_up);
+        });
+    }
+    round_up(status, "allocatedResources");
+    within(status, "resources", round_resources_up);
 }
 
 /// `serviceAccount` says what `serviceAccountName` says, which goes before it.

@@ -103,26 +103,28 @@ pub fn has_indivisible_huge_pages(spec: &At) -> bool {
 
 /// The claims that a container uses, each by its name and perhaps one of its requests.
 fn used_claims(at: &At, known: &BTreeSet<&str>, errs: &mut FieldErrors) {
-    let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
+    // As in stock a claim whose name holds a slash is taken for a request of another.
+    let mut seen: BTreeSet<String> = BTreeSet::new();
     for claim in at.items() {
         let (name, request) = (claim.at("name").str(), claim.at("request").str());
         if name.is_empty() {
             claim.required(errs, "");
             continue;
         }
-        if seen.contains(&(name, "")) {
+        if seen.contains(name) {
             claim_twice(&claim, name, errs);
         } else {
             if !request.is_empty() {
                 claim.at("request").check(errs, dns1123_label);
             }
-            if seen.contains(&(name, request)) {
-                claim_twice(&claim, &format!("{name}/{request}"), errs);
+            let key = if request.is_empty() { name.to_owned() } else { format!("{name}/{request}") };
+            if seen.contains(&key) {
+                claim_twice(&claim, &key, errs);
             } else if request.is_empty() {
-                let parts = seen.range((name, "")..).take_while(|(other, _)| *other == name);
+                let parts = seen.iter().filter(|key| key.split_once('/').is_some_and(|(other, _)| other == name));
                 parts.for_each(|_| claim_twice(&claim, name, errs));
             }
-            seen.insert((name, request));
+            seen.insert(key);
         }
         if !known.contains(name) {
             let names: Vec<&str> = known.iter().copied().collect();

@@ -109,9 +109,11 @@ fn only_added_tolerations(at: &At, before: &At, errs: &mut FieldErrors) -> bool 
 fn only_removed_gates(at: &At, before: &At, errs: &mut FieldErrors) {
     let known: BTreeSet<_> = before.items().map(|gate| gate.at("name").str()).collect();
     let new: BTreeMap<_, _> = at.items().enumerate().map(|(index, gate)| (gate.at("name").str(), index)).collect();
-    for (gate, index) in new.into_iter().filter(|(gate, _)| !known.contains(gate)) {
-        let detail = format!("only deletion is allowed, but found new scheduling gate '{gate}'");
-        at.item(index).at("name").forbidden(errs, detail);
+    for (index, gate) in at.items().enumerate() {
+        let name = gate.at("name");
+        if !known.contains(name.str()) && new.get(name.str()) == Some(&index) {
+            name.forbidden(errs, format!("only deletion is allowed, but found new scheduling gate '{}'", name.str()));
+        }
     }
 }
 
@@ -119,6 +121,9 @@ fn only_removed_gates(at: &At, before: &At, errs: &mut FieldErrors) {
 fn with_old_mutable_fields(new: &Value, old: &Value) -> Value {
     let mut allowed = new.clone();
     for list in ["containers", "initContainers"] {
+        if allowed[list].as_array().is_some_and(Vec::is_empty) {
+            put(&mut allowed, list, &Value::Null);
+        }
         let containers = allowed.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
         for (container, before) in containers.zip(old[list].as_array().into_iter().flatten()) {
             put(container, "image", &before["image"]);
