@@ -31,6 +31,7 @@ impl Registry {
         options.validate()?;
         let write = WriteOptions { dry_run: options.dry_run.clone(), ..WriteOptions::default() };
         self.admit(caller, at, Operation::Delete, None, None, &write).await?;
+        self.hooks.begin_delete(at)?;
         let mut transaction = self.begin(at, options.is_dry_run()).await?;
         let (done, ended) = loop {
             let (decided, ended) = match transaction.seen() {

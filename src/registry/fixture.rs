@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::client::{Client, Target};
 use super::core::{Parts, Registry};
+use super::hooks::services::ranges::Ranges;
 use super::hooks::{self, Hooks};
 use super::stored::Versions;
 use crate::admission::chain::Chain;
@@ -39,6 +40,7 @@ pub async fn registry_with(admission: impl FnOnce(&Reads) -> Chain) -> Registry 
         clock: clock.clone(),
     };
     let cache = Cache::open(store.clone(), options, &Tasks::default()).await.expect("a cache");
+    let ranges = Ranges::parse("10.96.0.0/16,fd00:96::/112", "30000-32767").expect("ranges");
     let (entropy, authorizer) = (Entropy::seeded(1), authorizer::Chain::new(vec![Arc::new(AlwaysAllow)]));
     let reads = Reads {
         cache: cache.clone(),
@@ -56,7 +58,7 @@ pub async fn registry_with(admission: impl FnOnce(&Reads) -> Chain) -> Registry 
         clock,
         entropy,
         authorizer,
-        hooks: Hooks::new(hooks::all(Duration::from_secs(3600))),
+        hooks: Hooks::new(hooks::all(Duration::from_secs(3600), ranges)),
         convert,
         prefix: "/registry".into(),
         allow_privileged: true,

@@ -26,4 +26,6 @@ pub mod write;
 #[cfg(test)]
 mod admission_tests;
 #[cfg(test)]
+mod service_tests;
+#[cfg(test)]
 mod tests;

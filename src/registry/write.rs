@@ -191,13 +191,13 @@ impl Registry {
         versions_agree(at, rules, &mut value, &current.value)?;
         meta::place(&mut value, &at.resource, &at.namespace)?;
         let part = self.part(at)?;
-        match part {
-            Some(part) => strategy::prepare_part(&cx, part, &mut value, &current.value),
-            None => strategy::prepare_update(&cx, rules, &mut value, &current.value),
-        }
         if part.is_none() {
             let claim = self.hooks.begin_update(self, at, &mut value, &current.value, options.is_dry_run()).await?;
             claims.push(claim);
+        }
+        match part {
+            Some(part) => strategy::prepare_part(&cx, part, &mut value, &current.value),
+            None => strategy::prepare_update(&cx, rules, &mut value, &current.value),
         }
         self.validate_change(caller, at, &cx, part, &value, &current.value)?;
         (rules.canonicalize)(&mut value);
@@ -350,7 +350,7 @@ fn taken(at: &Address, current: &Value) -> Status {
 }
 
 /// 422 with these errors, if there are any.
-fn refuse(at: &Address, value: &Value, errors: &FieldErrors) -> Result<()> {
+pub(super) fn refuse(at: &Address, value: &Value, errors: &FieldErrors) -> Result<()> {
     if errors.is_empty() {
         return Ok(());
     }

@@ -1,12 +1,14 @@
 //! What some kinds do beyond their pure rules: allocate, hold a deletion, end by themselves. Most kinds have none.
 //!
 //! One file a kind. In reading order: this page (the contract and the table), `fields` (values of field selectors),
-//! `events`, `namespaces`, `pods`.
+//! `events`, `namespaces`, `pods`, `priority_classes`, `services` (addresses and node ports).
 
 pub mod events;
 pub mod fields;
 pub mod namespaces;
 pub mod pods;
+pub mod priority_classes;
+pub mod services;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,6 +51,11 @@ pub trait KindHooks: Send + Sync {
         Ok(Claim::default())
     }
 
+    /// Before a delete: may refuse it.
+    fn begin_delete(&self, _: &Address) -> Result<()> {
+        Ok(())
+    }
+
     /// The object is gone.
     async fn after_delete(&self, _: &Registry, _: &Address, _: &Object) {}
 
@@ -78,9 +85,15 @@ pub trait KindHooks: Send + Sync {
     }
 }
 
-/// All of them. `event_ttl` is how long events live.
-pub fn all(event_ttl: Duration) -> Vec<Box<dyn KindHooks>> {
-    vec![Box::new(events::Events { ttl: event_ttl }), Box::new(namespaces::Namespaces), Box::new(pods::Pods)]
+/// All of them. `event_ttl` is how long events live, `ranges` what services may be given.
+pub fn all(event_ttl: Duration, ranges: services::ranges::Ranges) -> Vec<Box<dyn KindHooks>> {
+    vec![
+        Box::new(events::Events { ttl: event_ttl }),
+        Box::new(namespaces::Namespaces),
+        Box::new(pods::Pods),
+        Box::new(priority_classes::PriorityClasses),
+        Box::new(services::Services::new(ranges)),
+    ]
 }
 
 /// The kinds that do something.
@@ -132,6 +145,10 @@ impl Hooks {
             Some(kind) => kind.begin_update(registry, at, value, old, dry_run).await,
             None => Ok(Claim::default()),
         }
+    }
+
+    pub fn begin_delete(&self, at: &Address) -> Result<()> {
+        self.of(&at.resource).map_or(Ok(()), |kind| kind.begin_delete(at))
     }
 
     pub async fn after_delete(&self, registry: &Registry, at: &Address, object: &Object) {
