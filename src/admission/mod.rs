@@ -4,9 +4,10 @@
 //! admission knows no registry.
 //!
 //! In reading order: `chain` (attributes, the plugin's contract, the order), `reads` (what plugins see of the cluster),
-//! `pod` (how they look at pods), then `plugins`.
+//! `charges` (the one way to write), `pod` (how they look at pods), then `plugins`.
 
 pub mod chain;
+pub mod charges;
 pub mod plugins;
 pub mod pod;
 pub mod reads;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::charges::Charges;
 use crate::auth::authorizer;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -29,6 +30,8 @@ pub struct Reads {
     pub authorizer: authorizer::Chain,
     pub clock: Clock,
     pub entropy: Entropy,
+    /// The one thing that is not read.
+    pub charges: Charges,
 }
 
 impl Reads {

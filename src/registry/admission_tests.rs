@@ -210,3 +210,39 @@ async fn a_new_node_is_not_ready() {
     let made = made(&client, node, &json!({"metadata": {"name": "n"}})).await.expect("created");
     assert_eq!(made["spec"]["taints"], json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn quotas_are_charged_before_anything_is_made() {
+    let client = admitted_client().await;
+    let quota = Target::new("", "resourcequotas", "default", "q");
+    let hard = json!({"configmaps": "1", "services": "1", "services.nodeports": "0", "requests.cpu": "1"});
+    given(&client, quota, &json!({"metadata": {"name": "q"}, "spec": {"hard": hard}})).await;
+    let map = |name| Target::new("", "configmaps", "default", name);
+    let body = |name: &str| json!({"metadata": {"name": name}});
+    client.create(map("early"), &body("early")).await.expect("a quota without a status counts nothing");
+
+    let none = json!({"configmaps": "0", "services": "0", "services.nodeports": "0", "requests.cpu": "0"});
+    client.merge(quota.part("status"), &json!({"status": {"hard": hard, "used": none}})).await.expect("counted");
+    client.create(map("a"), &body("a")).await.expect("within the quota");
+    assert_eq!(
+        refused(&client, map("b"), &body("b")).await,
+        (403, "configmaps \"b\" is forbidden: exceeded quota: q, requested: configmaps=1, used: configmaps=1, limited: configmaps=1".into())
+    );
+    assert_eq!(
+        refused(&client, POD, &pod(json!({}))).await.1,
+        "pods \"p\" is forbidden: failed quota: q: must specify requests.cpu for: c"
+    );
+    let service = Target::new("", "services", "default", "s");
+    client.create(service, &json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}]}})).await.expect("one");
+    let exposed = client.merge(service, &json!({"spec": {"type": "NodePort"}})).await.expect_err("too much");
+    assert_eq!(
+        exposed.message,
+        "services \"s\" is forbidden: exceeded quota: q, requested: services.nodeports=1, used: services.nodeports=0, limited: services.nodeports=0"
+    );
+    client.registry().fresh().await.expect("in the cache");
+    let name = crate::model::names::GroupResource::new("", "resourcequotas");
+    let kept = client.registry().cache.get(&name, "default", "q").expect("a shelf").expect("there");
+    let kept = value(client.registry(), "", "resourcequotas", &kept);
+    let used = json!({"configmaps": "1", "services": "1", "services.nodeports": "0", "requests.cpu": "0"});
+    assert_eq!(kept["status"]["used"], used);
+}

@@ -1,6 +1,6 @@
 //! The registry's parts, and the transaction beneath every write: read, decide, commit, and again when somebody was faster.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -108,6 +108,15 @@ pub struct Done {
 impl Registry {
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    pub(super) fn downgrade(&self) -> Weak<Parts> {
+        Arc::downgrade(&self.0)
+    }
+
+    /// `None` when the last registry of these parts is gone.
+    pub(super) fn upgrade(parts: &Weak<Parts>) -> Option<Self> {
+        parts.upgrade().map(Self)
     }
 
     pub fn now(&self) -> Time {

@@ -11,6 +11,7 @@ use super::hooks::services::ranges::Ranges;
 use super::hooks::{self, Hooks};
 use super::stored::Versions;
 use crate::admission::chain::Chain;
+use crate::admission::charges::Charges;
 use crate::admission::plugins;
 use crate::admission::reads::Reads;
 use crate::auth::authorizer::{self, AlwaysAllow};
@@ -49,8 +50,9 @@ pub async fn registry_with(admission: impl FnOnce(&Reads) -> Chain) -> Registry 
         authorizer: authorizer.clone(),
         clock: clock.clone(),
         entropy: entropy.clone(),
+        charges: Charges::default(),
     };
-    Registry::new(Parts {
+    let registry = Registry::new(Parts {
         admission: admission(&reads),
         catalog,
         store,
@@ -62,7 +64,9 @@ pub async fn registry_with(admission: impl FnOnce(&Reads) -> Chain) -> Registry 
         convert,
         prefix: "/registry".into(),
         allow_privileged: true,
-    })
+    });
+    registry.take_charges(&reads.charges);
+    registry
 }
 
 /// A client of a new registry without admission.

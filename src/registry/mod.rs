@@ -5,8 +5,9 @@
 //!
 //! In reading order: `request` (who asks of what), `options`, `core` (the parts and the transaction), `meta` (metadata of
 //! every write), `stages` (what every write goes
-//! through), `write` (create and update), `patch`, `delete`, `read`, `hooks`, `client` (in-process callers).
+//! through), `write` (create and update), `patch`, `delete`, `read`, `hooks`, `charge` (what quotas are charged), `client` (in-process callers).
 
+pub mod charge;
 pub mod client;
 pub mod core;
 pub mod decode;

@@ -5,7 +5,7 @@
 //!
 //! In the order of the chain: `namespace_lifecycle`, `limit_ranger`, `service_account`, `taint_nodes_by_condition`,
 //! `priority`, `default_toleration_seconds`, `storage` (three), `runtime_class`, `certificates` (three),
-//! `default_ingress_class`; then `table`, which lists them all.
+//! `default_ingress_class`, `resource_quota`; then `table`, which lists them all.
 
 mod certificates;
 mod default_ingress_class;
@@ -13,6 +13,7 @@ mod default_toleration_seconds;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod priority;
+mod resource_quota;
 mod runtime_class;
 mod service_account;
 mod storage;

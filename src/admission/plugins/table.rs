@@ -8,6 +8,7 @@ use super::default_toleration_seconds::DefaultTolerationSeconds;
 use super::limit_ranger::LimitRanger;
 use super::namespace_lifecycle::NamespaceLifecycle;
 use super::priority::Priority;
+use super::resource_quota::ResourceQuota;
 use super::runtime_class::RuntimeClass;
 use super::service_account::ServiceAccount;
 use super::storage::{DefaultStorageClass, PersistentVolumeClaimResize, StorageObjectInUseProtection};
@@ -82,7 +83,7 @@ const PLUGINS: &[Row] = &[
     on("MutatingAdmissionWebhook", Missing),
     on("ValidatingAdmissionPolicy", Missing),
     on("ValidatingAdmissionWebhook", Missing),
-    on("ResourceQuota", Missing),
+    on("ResourceQuota", Made(|reads| Arc::new(ResourceQuota::new(reads)))),
     off("AlwaysDeny", Missing),
 ];
 

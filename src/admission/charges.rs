@@ -1,0 +1,33 @@
+//! How the ResourceQuota plugin writes: through the registry, which is made after the plugins.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::model::status::{Result, Status};
+
+/// Writes the status of quotas.
+#[async_trait]
+pub trait Charge: Send + Sync {
+    /// Stores the status of this ResourceQuota; a conflict when its resourceVersion is no longer the newest.
+    async fn charge(&self, quota: Value) -> Result<()>;
+}
+
+/// Who charges, once it is known. Cheap to clone; all clones know the same one.
+#[derive(Clone, Default)]
+pub struct Charges(Arc<OnceLock<Box<dyn Charge>>>);
+
+impl Charges {
+    /// The first one stays.
+    pub fn set(&self, charge: Box<dyn Charge>) {
+        drop(self.0.set(charge));
+    }
+
+    pub async fn charge(&self, quota: Value) -> Result<()> {
+        match self.0.get() {
+            Some(charge) => charge.charge(quota).await,
+            None => Err(Status::internal("nobody writes quotas yet")),
+        }
+    }
+}
