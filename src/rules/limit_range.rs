@@ -193,7 +193,9 @@ fn ratio(at: &At, name: &str, amounts: &Amounts, errs: &mut FieldErrors) {
     };
     let most = max as f64 / min as f64;
     if wanted > most {
-        place.invalid(errs, format!("ratio {ratio} is greater than max/min = {most:.6}"));
+        // Go's way to print a maximum below a minimum of nothing.
+        let most = if most.is_infinite() { "-Inf".to_owned() } else { format!("{most:.6}") };
+        place.invalid(errs, format!("ratio {ratio} is greater than max/min = {most}"));
     }
 }
 
@@ -201,6 +203,14 @@ fn ratio(at: &At, name: &str, amounts: &Amounts, errs: &mut FieldErrors) {
 mod tests {
     use crate::rules::transcript::Kind;
     use serde_json::json;
+
+    #[test]
+    fn a_ratio_to_nothing_has_no_end() {
+        let limit =
+            json!({"type": "Pod", "min": {"cpu": "0"}, "max": {"cpu": "-1"}, "maxLimitRequestRatio": {"cpu": "2"}});
+        let found = kind().refused(json!({"spec": {"limits": [limit]}}));
+        assert!(found.iter().any(|text| text.ends_with("ratio 2 is greater than max/min = -Inf")), "{found:?}");
+    }
 
     fn kind() -> Kind {
         Kind::new("v1", "LimitRange")
