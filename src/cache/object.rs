@@ -186,6 +186,14 @@ impl Object {
         }
     }
 
+    pub fn finalizers(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let finalizers: SmallVec<[Cow<'_, str>; 2]> = match self.form {
+            Form::Protobuf => proto::finalizers(&self.bytes).into_iter().flatten().map(Cow::from).collect(),
+            Form::Json => text::finalizers(&self.bytes).into_iter().flatten().collect(),
+        };
+        finalizers.into_iter()
+    }
+
     /// The owner that controls it.
     pub fn controller(&self) -> Option<Owner<'_>> {
         self.owners().into_iter().find(|owner| owner.controller)

@@ -48,6 +48,7 @@ pub mod conditions;
 pub mod config;
 pub mod deployment;
 pub mod events;
+pub mod garbage;
 pub mod harness;
 pub mod item;
 pub mod owner;

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::deployment::Deployments;
+use super::garbage::GarbageCollector;
 use super::harness::Controller;
 use super::replicaset::ReplicaSets;
 
@@ -29,6 +30,14 @@ pub static CONTROLLERS: &[Row] = &[
         workers: 5,
         by_default: true,
         build: |_| Box::new(Deployments),
+    },
+    Row {
+        name: "garbage-collector-controller",
+        alias: "garbagecollector",
+        account: "generic-garbage-collector",
+        workers: 20,
+        by_default: true,
+        build: |_| Box::new(GarbageCollector::default()),
     },
     Row {
         name: "replicaset-controller",

@@ -111,6 +111,14 @@ impl Client {
         self.registry.patch(&mut self.caller(), &at, patch, &WriteOptions::default()).await
     }
 
+    /// Applies what `manager` wants of an object, and takes over what others own of it.
+    pub async fn apply(&self, target: Target<'_>, wanted: Value, manager: &str) -> Result<Written> {
+        let at = self.authorize("patch", target)?;
+        let options = WriteOptions { field_manager: manager.into(), force: Some(true), ..WriteOptions::default() };
+        let patch = Patch::Apply { wanted, notes: Vec::new() };
+        self.registry.patch(&mut self.caller(), &at, patch, &options).await
+    }
+
     /// The object as it is in the store now, not as the cache has it.
     pub async fn get(&self, target: Target<'_>) -> Result<Arc<Object>> {
         let at = self.authorize("get", target)?;

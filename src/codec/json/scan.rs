@@ -99,14 +99,23 @@ pub fn labels(object: &[u8]) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
 
 /// The text of every owner reference.
 pub fn owners(object: &[u8]) -> Result<Vec<&[u8]>> {
-    let mut owners = Vec::new();
-    if let Some(text) = member(metadata(object)?, "ownerReferences")?.filter(|text| text.starts_with(b"[")) {
+    items(object, "ownerReferences")
+}
+
+pub fn finalizers(object: &[u8]) -> Result<Vec<Cow<'_, str>>> {
+    Ok(items(object, "finalizers")?.into_iter().filter_map(unquoted).collect())
+}
+
+/// The text of every item of a list of the metadata.
+fn items<'a>(object: &'a [u8], list: &str) -> Result<Vec<&'a [u8]>> {
+    let mut items = Vec::new();
+    if let Some(text) = member(metadata(object)?, list)?.filter(|text| text.starts_with(b"[")) {
         Parser::new(text).array(|parser, _| {
-            owners.push(parser.raw()?);
+            items.push(parser.raw()?);
             Ok::<_, Unreadable>(())
         })?;
     }
-    Ok(owners)
+    Ok(items)
 }
 
 /// The text of the value at a path of names; `None` when it is unset.

@@ -20,6 +20,7 @@ mod meta {
     pub const LABELS: u32 = 11;
     pub const ANNOTATIONS: u32 = 12;
     pub const OWNER_REFERENCES: u32 = 13;
+    pub const FINALIZERS: u32 = 14;
 }
 
 /// The bytes of an object's metadata.
@@ -56,6 +57,10 @@ pub fn is_deleting(raw: &[u8]) -> Result<bool, Malformed> {
 pub fn labels(raw: &[u8]) -> Result<impl Iterator<Item = (&str, &str)>, Malformed> {
     let entries = values(metadata(raw)?, meta::LABELS);
     Ok(entries.filter_map(|entry| Some((text(entry, 1).ok()?, text(entry, 2).ok()?))))
+}
+
+pub fn finalizers(raw: &[u8]) -> Result<impl Iterator<Item = &str>, Malformed> {
+    Ok(values(metadata(raw)?, meta::FINALIZERS).filter_map(|name| std::str::from_utf8(name).ok()))
 }
 
 /// The bytes of metadata without these annotations.

@@ -59,7 +59,7 @@ impl Controller for Deployments {
         if change.is_of(&PODS) && !change.is_deleted() {
             return;
         }
-        let Ok(snapshot) = change.cache.snapshot(&[&DEPLOYMENTS.full, &REPLICA_SETS.full]) else { return };
+        let Ok(snapshot) = change.registry.cache.snapshot(&[&DEPLOYMENTS.full, &REPLICA_SETS.full]) else { return };
         if change.is_of(&PODS) {
             pod_is_gone(change, &snapshot, keys);
         } else {

@@ -88,6 +88,11 @@ impl Cx {
         self.note(self.client.strategic(target, patch).await)
     }
 
+    /// Applies what `manager` wants of an object, by force.
+    pub async fn apply(&self, target: Target<'_>, wanted: Value, manager: &str) -> Result<Written> {
+        self.note(self.client.apply(target, wanted, manager).await)
+    }
+
     pub async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<Deleted> {
         let deleted = self.client.delete(target, options).await;
         self.note_revision(deleted.as_ref().ok().map(|deleted| deleted.object.revision));

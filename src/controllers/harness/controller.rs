@@ -7,12 +7,12 @@ use async_trait::async_trait;
 
 use super::context::Cx;
 use super::queue::Key;
-use crate::cache::handle::Cache;
 use crate::cache::object::{Key as ObjectKey, Object};
 use crate::codec::protobuf::view::View;
 use crate::controllers::resources::Name;
 use crate::model::names::GroupResource;
 use crate::model::status::Result;
+use crate::registry::core::Registry;
 use crate::schema::resource::Storage;
 
 /// Keeps one sort of thing as its objects say.
@@ -67,7 +67,7 @@ impl Next {
 
 /// An object was created, changed or deleted. At the start all objects read as created.
 pub struct Change<'a> {
-    pub cache: &'a Cache,
+    pub registry: &'a Registry,
     pub storage: &'a Arc<Storage>,
     pub previous: Option<&'a Arc<Object>>,
     pub current: Option<&'a Arc<Object>>,

@@ -17,7 +17,7 @@ use super::queue::{Key, Outcome, Queue};
 use crate::base::clock::Clock;
 use crate::cache::error::CacheError;
 use crate::cache::event::Event;
-use crate::cache::handle::{Cache, Snapshot};
+use crate::cache::handle::Snapshot;
 use crate::cache::shelf::ShelfId;
 use crate::cache::subscription::{Subscription, Update};
 use crate::model::revision::Revision;
@@ -130,10 +130,11 @@ impl Runner {
 
     fn hear_state(&mut self, snapshot: &Snapshot) {
         self.storages = snapshot.shelves.iter().map(|shelf| (shelf.id, shelf.storage.clone())).collect();
-        let cache = self.cx.cache().clone();
+        let registry = self.cx.plane.registry.clone();
         for shelf in &snapshot.shelves {
             for object in shelf.iter(None) {
-                let change = Change { cache: &cache, storage: &shelf.storage, previous: None, current: Some(object) };
+                let change =
+                    Change { registry: &registry, storage: &shelf.storage, previous: None, current: Some(object) };
                 self.ask(|controller, keys| controller.triggers(&change, keys));
             }
         }
@@ -141,8 +142,9 @@ impl Runner {
 
     fn hear_event(&mut self, event: &Event) {
         let Some(storage) = self.storages.get(&event.shelf).cloned() else { return };
-        let cache: Cache = self.cx.cache().clone();
-        let change = Change { cache: &cache, storage: &storage, previous: event.previous(), current: event.current() };
+        let registry = self.cx.plane.registry.clone();
+        let change =
+            Change { registry: &registry, storage: &storage, previous: event.previous(), current: event.current() };
         self.ask(|controller, keys| controller.triggers(&change, keys));
     }
 

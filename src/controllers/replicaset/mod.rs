@@ -68,7 +68,7 @@ impl ReplicaSets {
     }
 
     fn pod_triggers(&self, change: &Change<'_>, keys: &mut Keys) {
-        let Ok(snapshot) = change.cache.snapshot(&[&self.resource.full]) else { return };
+        let Ok(snapshot) = change.registry.cache.snapshot(&[&self.resource.full]) else { return };
         let Some(shelf) = snapshot.find(&self.resource.full) else { return };
         for state in change.states() {
             if let Some(set) = state.controller().and_then(|owner| self.named(shelf, state.namespace(), &owner)) {
