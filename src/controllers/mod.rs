@@ -51,6 +51,7 @@ pub mod events;
 pub mod garbage;
 pub mod harness;
 pub mod item;
+pub mod namespace;
 pub mod owner;
 pub mod pods;
 pub mod replicaset;

@@ -4,6 +4,7 @@ use super::config::Config;
 use super::deployment::Deployments;
 use super::garbage::GarbageCollector;
 use super::harness::Controller;
+use super::namespace::Namespaces;
 use super::replicaset::ReplicaSets;
 
 /// A controller.
@@ -38,6 +39,14 @@ pub static CONTROLLERS: &[Row] = &[
         workers: 20,
         by_default: true,
         build: |_| Box::new(GarbageCollector::default()),
+    },
+    Row {
+        name: "namespace-controller",
+        alias: "namespace",
+        account: "namespace-controller",
+        workers: 10,
+        by_default: true,
+        build: |_| Box::new(Namespaces),
     },
     Row {
         name: "replicaset-controller",
