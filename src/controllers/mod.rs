@@ -53,6 +53,7 @@ pub mod harness;
 pub mod item;
 pub mod namespace;
 pub mod owner;
+pub mod pod_gc;
 pub mod pods;
 pub mod replicaset;
 pub mod resources;

@@ -5,6 +5,7 @@ use super::deployment::Deployments;
 use super::garbage::GarbageCollector;
 use super::harness::Controller;
 use super::namespace::Namespaces;
+use super::pod_gc::PodGc;
 use super::replicaset::ReplicaSets;
 
 /// A controller.
@@ -47,6 +48,14 @@ pub static CONTROLLERS: &[Row] = &[
         workers: 10,
         by_default: true,
         build: |_| Box::new(Namespaces),
+    },
+    Row {
+        name: "pod-garbage-collector-controller",
+        alias: "podgc",
+        account: "pod-garbage-collector",
+        workers: 1,
+        by_default: true,
+        build: |config| Box::new(PodGc::new(config)),
     },
     Row {
         name: "replicaset-controller",
