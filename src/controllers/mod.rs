@@ -43,6 +43,7 @@
 //! `item` (an object to work on), `owner`, `pods`, `conditions`, `batch` (what several share); `events` (what users are
 //! told); then one file or folder a controller.
 
+pub mod aggregation;
 pub mod batch;
 pub mod conditions;
 pub mod config;

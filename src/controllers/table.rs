@@ -1,5 +1,6 @@
 //! Which controllers there are: one row each.
 
+use super::aggregation::Aggregation;
 use super::config::Config;
 use super::deployment::Deployments;
 use super::garbage::GarbageCollector;
@@ -25,6 +26,14 @@ pub struct Row {
 
 /// All of them, by name.
 pub static CONTROLLERS: &[Row] = &[
+    Row {
+        name: "clusterrole-aggregation-controller",
+        alias: "clusterrole-aggregation",
+        account: "clusterrole-aggregation-controller",
+        workers: 1,
+        by_default: true,
+        build: |_| Box::new(Aggregation),
+    },
     Row {
         name: "deployment-controller",
         alias: "deployment",
