@@ -14,4 +14,6 @@ pub mod pki;
 pub mod auth;
 pub mod admission;
 pub mod registry;
+pub mod apiserver;
 pub mod controllers;
+pub mod config;

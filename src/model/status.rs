@@ -186,6 +186,24 @@ impl Status {
         status
     }
 
+    /// 405 of a path that is there for other methods.
+    pub fn method_not_allowed_here() -> Self {
+        let mut status =
+            Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+        status.details = Some(Box::default());
+        status
+    }
+
+    /// 501: known, and not there yet.
+    pub fn not_implemented(message: impl Into<String>) -> Self {
+        Self::new(501, "NotImplemented", message)
+    }
+
+    /// 500 with exactly this message.
+    pub fn internal_plain(message: impl Into<String>) -> Self {
+        Self::new(500, "InternalError", message)
+    }
+
     pub fn not_acceptable(message: impl Into<String>) -> Self {
         Self::new(406, "NotAcceptable", message)
     }

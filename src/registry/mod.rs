@@ -11,6 +11,7 @@ pub mod charge;
 pub mod client;
 pub mod core;
 pub mod decode;
+pub mod eviction;
 pub mod delete;
 #[cfg(test)]
 pub mod fixture;
@@ -20,8 +21,11 @@ pub mod options;
 pub mod patch;
 pub mod read;
 pub mod request;
+pub mod review;
+pub mod scale;
 pub mod stages;
 pub mod stored;
+pub mod watch;
 pub mod write;
 
 #[cfg(test)]

@@ -1,0 +1,245 @@
+//! A request's body: read within bounds, and decoded to a sparse value with stock's words for what is wrong with it.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use crate::codec::cbor;
+use crate::codec::json::syntax::explain;
+use crate::codec::json::{decode as json, parse};
+use crate::codec::negotiate::Media;
+use crate::codec::protobuf::decode::to_value as decode_message;
+use crate::codec::protobuf::envelope::{Envelope, MAGIC};
+use crate::codec::yaml::read;
+use crate::model::gotext;
+use crate::model::names::{GroupVersion, GroupVersionKind};
+use crate::model::status::{Result, Status};
+use crate::schema::resource::{Resource, Shape};
+use crate::schema::table::MESSAGES;
+
+/// Bytes of a body that an error shows.
+const SHOWN: usize = 30;
+/// What stock calls its list of kinds.
+const SCHEME: &str = "\"pkg/api/legacyscheme/scheme.go:30\"";
+/// Versions that stock still reads, though it serves them no more.
+const RETIRED: [(&str, &str); 10] = [
+    ("apps", "v1beta1"),
+    ("apps", "v1beta2"),
+    ("autoscaling", "v2beta1"),
+    ("autoscaling", "v2beta2"),
+    ("batch", "v1beta1"),
+    ("networking.k8s.io", "v1beta1"),
+    ("policy", "v1beta1"),
+    ("rbac.authorization.k8s.io", "v1alpha1"),
+    ("rbac.authorization.k8s.io", "v1beta1"),
+    ("storage.k8s.io", "v1alpha1"),
+];
+
+/// A decoded body and what strict reading has against it.
+#[derive(Debug)]
+pub struct Decoded {
+    pub value: Value,
+    pub notes: Vec<String>,
+}
+
+/// What a body is expected to be.
+pub struct Expected<'a> {
+    pub kind: &'a GroupVersionKind,
+    pub shape: &'a Shape,
+    /// The kind that is kept, of which stock's conversions speak.
+    pub kept: &'a GroupVersionKind,
+}
+
+impl<'a> Expected<'a> {
+    /// An object of the resource.
+    pub fn of(resource: &'a Resource) -> Self {
+        let kept = resource.storage.as_ref().map_or(&resource.kind, |storage| &storage.kind);
+        Self { kind: &resource.kind, shape: &resource.shape, kept }
+    }
+}
+
+/// Reads it all; 413 when it is longer than `limit` bytes.
+pub async fn read_all(body: Incoming, limit: usize) -> Result<Bytes> {
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Status::too_large(format!("Request entity too large: limit is {limit}")))
+        }
+        Err(error) => Err(Status::bad_request(format!("cannot read the body: {error}"))),
+    }
+}
+
+/// Decodes a body that is to be of the expected kind.
+pub fn object(body: &[u8], media: Media, expected: &Expected<'_>) -> Result<Decoded> {
+    let unknown = |why: String| {
+        let kind = &expected.kind.kind;
+        Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): {why} ({})",
+            summary(body)
+        ))
+    };
+    let (text, mut notes) = match media {
+        Media::Protobuf => return message(body, expected, unknown),
+        Media::Json => (Bytes::copy_from_slice(body), Vec::new()),
+        Media::Yaml => {
+            let (text, repeated) = read::to_json(body).map_err(unknown)?;
+            let notes = if repeated.is_empty() { Vec::new() } else { vec![read::strict_error(&repeated)] };
+            (text.into(), notes)
+        }
+        Media::Cbor => (cbor::to_json(body).map_err(unknown)?.into(), Vec::new()),
+    };
+    let (api_version, kind) = type_meta(&text).map_err(unknown)?;
+    check_kind(&api_version, &kind, expected, unknown)?;
+    let decoded = match expected.shape {
+        Shape::Builtin(message) => json::decode(&text, message),
+        Shape::Custom(_) => decode_custom(&text),
+    };
+    let decoded = decoded.map_err(|why| handled(&kind, &api_version, expected, &why))?;
+    let matters = |note: &String| media == Media::Json || !note.starts_with("duplicate field");
+    notes.extend(decoded.notes.into_iter().filter(matters));
+    Ok(Decoded { value: decoded.value, notes })
+}
+
+fn decode_custom(text: &[u8]) -> std::result::Result<json::Decoded, String> {
+    Ok(json::Decoded { value: tree(text)?, notes: Vec::new() })
+}
+
+fn message(body: &[u8], expected: &Expected<'_>, unknown: impl Fn(String) -> Status) -> Result<Decoded> {
+    if !Envelope::marks(body) {
+        let prefix = MAGIC.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
+        let why = format!("provided data does not appear to be a protobuf message, expected prefix [{prefix}]");
+        return Err(unknown(why));
+    }
+    let envelope = Envelope::parse(body).map_err(|error| unknown(error.to_string()))?;
+    check_kind(envelope.api_version, envelope.kind, expected, unknown)?;
+    let Shape::Builtin(message) = expected.shape else {
+        return Err(Status::unsupported_media_type("custom resources have no protobuf"));
+    };
+    let value = decode_message(envelope.raw, message)
+        .map_err(|error| handled(envelope.kind, envelope.api_version, expected, &error.to_string()))?;
+    Ok(Decoded { value, notes: Vec::new() })
+}
+
+/// The texts `apiVersion` and `kind`, empty where there are none.
+fn type_meta(text: &[u8]) -> std::result::Result<(String, String), String> {
+    let failed = |why: String| format!("couldn't get version/kind; json parse error: {why}");
+    let value = tree(text).map_err(failed)?;
+    let name = |value: &Value| match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let fields = match &value {
+        Value::Object(fields) => fields,
+        Value::Null => return Ok(Default::default()),
+        other => {
+            let go = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
+            return Err(failed(format!("json: cannot unmarshal {} into Go value of type {go}", name(other))));
+        }
+    };
+    let text = |field: &str| match fields.get(field) {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) => {
+            Err(failed(format!("json: cannot unmarshal {} into Go struct field .{field} of type string", name(other))))
+        }
+    };
+    Ok((text("apiVersion")?, text("kind")?))
+}
+
+/// The body must be of the expected kind; what it does not say of itself is assumed.
+fn check_kind(
+    api_version: &str,
+    kind: &str,
+    expected: &Expected<'_>,
+    unknown: impl Fn(String) -> Status,
+) -> Result<()> {
+    let wanted = expected.kind;
+    let kind = if kind.is_empty() { wanted.kind.as_str() } else { kind };
+    let wanted_version = wanted.group_version();
+    let given = if api_version.is_empty() {
+        wanted_version.clone()
+    } else {
+        let wrong = || unknown(format!("unexpected GroupVersion string: {api_version}"));
+        GroupVersion::parse(api_version).ok_or_else(wrong)?
+    };
+    if given == wanted_version && kind == wanted.kind {
+        return Ok(());
+    }
+    let refused = |why: String| handled(kind, &given.to_string(), expected, &why);
+    if matches!(expected.shape, Shape::Custom(_)) {
+        if kind != wanted.kind {
+            let why = format!("the kind in the data ({kind}) does not match the expected kind ({})", wanted.kind);
+            return Err(Status::bad_request(why));
+        }
+        return Err(other_version(&given, &wanted_version));
+    }
+    let retired = RETIRED.contains(&(given.group.as_str(), given.version.as_str()));
+    if (retired || is_known(&given, kind)) && kind == expected.kept.kind && is_kin(&given, expected.kept) {
+        return Err(other_version(&given, &wanted_version));
+    }
+    if !is_known(&given, kind) {
+        let named = gotext::quote(&given.to_string());
+        return Err(refused(format!(
+            "no kind {} is registered for version {named} in scheme {SCHEME}",
+            gotext::quote(kind)
+        )));
+    }
+    let (from, to) = (&given.version, package(&expected.kept.group));
+    Err(refused(format!("converting ({from}.{kind}) to ({to}.{}): unknown conversion", expected.kept.kind)))
+}
+
+fn other_version(given: &GroupVersion, wanted: &GroupVersion) -> Status {
+    Status::bad_request(format!(
+        "the API version in the data ({given}) does not match the expected API version ({wanted})"
+    ))
+}
+
+/// Whether the kinds of both groups are one kind inside: events live in two groups.
+fn is_kin(given: &GroupVersion, kept: &GroupVersionKind) -> bool {
+    given.group == kept.group || (kept.kind == "Event" && matches!(given.group.as_str(), "" | "events.k8s.io"))
+}
+
+/// Stock's package of a group's internal types.
+fn package(group: &str) -> &str {
+    if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) }
+}
+
+/// Whether stock's scheme has a kind of this name.
+fn is_known(version: &GroupVersion, kind: &str) -> bool {
+    let named = (version.group.as_str(), version.version.as_str(), kind);
+    named == ("", "v1", "List") || MESSAGES.iter().any(|message| message.kinds.contains(&named))
+}
+
+fn handled(kind: &str, api_version: &str, expected: &Expected<'_>, why: &str) -> Status {
+    let kind = if kind.is_empty() { &expected.kind.kind } else { kind };
+    let version = api_version.rsplit('/').next().filter(|v| !v.is_empty()).unwrap_or(&expected.kind.version);
+    let version = gotext::quote(version);
+    Status::bad_request(format!("{kind} in version {version} cannot be handled as a {}: {why}", expected.kind.kind))
+}
+
+/// 400 of a strictly read body with notes.
+pub fn refuse_notes(expected: &Expected<'_>, notes: &[String]) -> Status {
+    let why = format!("strict decoding error: {}", notes.join(", "));
+    handled(&expected.kind.kind, &expected.kind.version, expected, &why)
+}
+
+/// The beginning of a body, as text when it looks like JSON.
+fn summary(body: &[u8]) -> String {
+    let begin = &body[..body.len().min(SHOWN)];
+    let rest = if body.len() > SHOWN { " ..." } else { "" };
+    match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{rest}", String::from_utf8_lossy(begin)),
+        Some(_) => format!("{}{rest}", begin.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+    }
+}
+
+/// Any JSON, within bounds.
+pub fn tree(text: &[u8]) -> std::result::Result<Value, String> {
+    parse::parse(text).map_err(|_| explain(text).unwrap_or_else(|| "unreadable JSON".into()))
+}

@@ -1,0 +1,72 @@
+//! /metrics: counts and times of requests, and what the process costs, in Prometheus' text form.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Upper bounds of the times of requests, in seconds.
+const BUCKETS: [f64; 14] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Request {
+    verb: &'static str,
+    code: u16,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Verb {
+    verb: &'static str,
+}
+
+/// The numbers of one server.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Request, Counter>,
+    times: Family<Verb, Histogram, fn() -> Histogram>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let requests = Family::default();
+        let times = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        // The encoder appends `_total` to a counter's name.
+        registry.register("apiserver_request", "Requests answered, by verb and HTTP code", requests.clone());
+        registry.register("apiserver_request_duration_seconds", "Times of requests, by verb", times.clone());
+        Self { registry, requests, times }
+    }
+}
+
+impl Metrics {
+    pub fn request(&self, verb: &'static str, code: u16, took: Duration) {
+        self.requests.get_or_create(&Request { verb, code }).inc();
+        self.times.get_or_create(&Verb { verb }).observe(took.as_secs_f64());
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            tracing::error!("metrics cannot be written");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted() {
+        let metrics = Metrics::default();
+        metrics.request("get", 200, Duration::from_millis(3));
+        let text = metrics.text();
+        assert!(text.contains("apiserver_request_total{verb=\"get\",code=\"200\"} 1"), "{text}");
+        assert!(text.contains("apiserver_request_duration_seconds_bucket{le=\"0.005\",verb=\"get\"} 1"), "{text}");
+    }
+}

@@ -1,0 +1,23 @@
+//! HTTP: sockets, routes, negotiation, and the way of a request through authentication, authorization and the registry.
+//!
+//! It owns nothing that lasts; what it knows of objects it asks the registry. It never writes to the store.
+//!
+//! In reading order: `listen` (sockets, TLS, connections), `route` and `query` (what a URL asks for), `server` (the way of
+//! every request), `exchange` (one request in hand), `options`, `bodies`, `objects` (the verbs), `watches`,
+//! `subresources`, `reviews`, `documents` (discovery, OpenAPI, version), `health`, `metrics`, `respond`.
+
+pub mod bodies;
+pub mod documents;
+pub mod exchange;
+pub mod health;
+pub mod listen;
+pub mod metrics;
+pub mod objects;
+pub mod options;
+pub mod query;
+pub mod respond;
+pub mod reviews;
+pub mod route;
+pub mod server;
+pub mod subresources;
+pub mod watches;

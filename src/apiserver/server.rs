@@ -1,0 +1,294 @@
+//! The way of every request: who asks, may they, what is it about; then its handler, and its errors in the client's form.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderName, HeaderValue, WARNING};
+use http::{Request, Response, request};
+use hyper::body::Incoming;
+
+use super::documents::Documents;
+use super::exchange::{Exchange, asked, failure, header, text};
+use super::health::Health;
+use super::listen::{Connection, Handler};
+use super::metrics::Metrics;
+use super::query::Query;
+use super::respond::Body;
+use super::reviews::Tokens;
+use super::route::{Route, Target, is_segment, route};
+use crate::auth::authenticator::{Authenticator, Proofs};
+use crate::auth::authorizer::{Attributes, Resource as Asked, Target as Wanted};
+use crate::auth::identity::User;
+use crate::auth::impersonation::Impersonation;
+use crate::model::selector::field::FieldSelector;
+use crate::model::status::{Result, Status};
+use crate::registry::core::Registry;
+use crate::registry::options::ListOptions;
+use crate::registry::request::{Address, Caller};
+use crate::schema::resource::Verbs;
+
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+/// Bytes of one warning that a client is shown, and of all of them together (stock's bounds).
+const WARNING_BYTES: usize = 256;
+const WARNINGS_BYTES: usize = 4096;
+
+/// Bounds of one server.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a body.
+    pub body: usize,
+    /// How long a request may take that neither watches nor streams.
+    pub request: Duration,
+    /// The least that a watch lives which does not say how long.
+    pub watch: Duration,
+}
+
+/// The API server. Cheap to clone.
+#[derive(Clone)]
+pub struct Server(Arc<Parts>);
+
+/// What it is made of.
+pub struct Parts {
+    pub registry: Registry,
+    pub authenticator: Authenticator,
+    pub impersonation: Impersonation,
+    pub tokens: Tokens,
+    pub documents: Documents,
+    pub health: Health,
+    pub metrics: Metrics,
+    pub limits: Limits,
+}
+
+impl std::ops::Deref for Server {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Handler for Server {
+    async fn handle(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
+        let started = self.registry.clock.instant();
+        let (mut head, body) = request.into_parts();
+        let (verb, mut response) = self.respond(&connection, &mut head, body).await;
+        let id = head.headers.get(AUDIT_ID).cloned();
+        let id = id.or_else(|| HeaderValue::from_str(&self.registry.entropy.uid()).ok());
+        if let Some(id) = id {
+            response.headers_mut().insert(AUDIT_ID, id);
+        }
+        self.metrics.request(verb, response.status().as_u16(), self.registry.clock.instant() - started);
+        response
+    }
+}
+
+impl Server {
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    async fn respond(
+        &self,
+        connection: &Connection,
+        head: &mut request::Parts,
+        body: Incoming,
+    ) -> (&'static str, Response<Body>) {
+        let uri = head.uri.clone();
+        let query = Query::parse(uri.query().unwrap_or(""));
+        let Some(route) = route(&head.method, uri.path(), uri.query()) else {
+            return ("", text(400, "400 Bad Request"));
+        };
+        let verb = match &route {
+            Route::Resource(target) => target.verb,
+            Route::Other { verb, .. } => verb,
+        };
+        let mut caller = match self.identify(connection, head, &route, &query) {
+            Ok(caller) => caller,
+            Err(status) => return (verb, failure(&status, asked(head, &query))),
+        };
+        let head = &*head;
+        caller.agent = agent(header(head, "user-agent")).into();
+        let mut exchange = Exchange { server: self, head, query, body: Some(body), caller };
+        let limit = if is_long(&route) { Duration::MAX } else { self.limits.request };
+        let handled = tokio::time::timeout(
+            limit.min(Duration::from_secs(u32::MAX.into())),
+            dispatch(&mut exchange, connection, &route),
+        )
+        .await;
+        let mut response = match handled {
+            Ok(Ok(response)) => response,
+            Ok(Err(status)) => failure(&status, exchange.asked()),
+            Err(_) => failure(
+                &Status::timeout("Timeout: request did not complete within requested timeout", 0),
+                exchange.asked(),
+            ),
+        };
+        warn(&mut response, &exchange.caller);
+        (verb, response)
+    }
+
+    /// Who asks, if they may ask for this at all.
+    fn identify(
+        &self,
+        connection: &Connection,
+        head: &mut request::Parts,
+        route: &Route,
+        query: &Query<'_>,
+    ) -> Result<Caller> {
+        let path = head.uri.path().to_owned();
+        let proofs = Proofs { headers: &mut head.headers, path: &path, peer: Some(&connection.peer) };
+        let accepted = self.authenticator.authenticate(proofs).map_err(|why| {
+            tracing::debug!(why = why.0, "unauthenticated");
+            Status::unauthorized()
+        })?;
+        let name = selected_name(route, query);
+        let mut user: User = accepted.user;
+        if let Some(other) =
+            self.impersonation.check(&mut head.headers, &attributes(&user, route, &name), &self.registry.authorizer)?
+        {
+            user = other.user;
+        }
+        self.registry.authorizer.require(&attributes(&user, route, &name))?;
+        let mut caller = Caller::new(user, "");
+        accepted.notes.into_iter().flat_map(|notes| notes.warnings).for_each(|warning| caller.warn(warning));
+        Ok(caller)
+    }
+}
+
+/// The request as authorizers see it.
+fn attributes<'a>(user: &'a User, route: &'a Route, name: &'a str) -> Attributes<'a> {
+    match route {
+        Route::Resource(target) => {
+            let resource = Asked {
+                group: &target.group,
+                version: &target.version,
+                resource: &target.resource,
+                subresource: &target.subresource,
+                namespace: &target.namespace,
+                name: if name.is_empty() { &target.name } else { name },
+                ..Asked::default()
+            };
+            Attributes { user, verb: target.verb, target: Wanted::Resource(resource) }
+        }
+        Route::Other { verb, path } => Attributes { user, verb, target: Wanted::Path(path) },
+    }
+}
+
+/// A list or watch of one name is about that object.
+fn selected_name(route: &Route, query: &Query<'_>) -> String {
+    let Route::Resource(target) = route else { return String::new() };
+    if !matches!(target.verb, "list" | "watch" | "deletecollection") || !target.name.is_empty() {
+        return String::new();
+    }
+    let fields = query.first("fieldSelector").and_then(|text| FieldSelector::parse(text).ok());
+    let name = fields.as_ref().and_then(|fields| fields.exact_match("metadata.name")).unwrap_or("");
+    if is_segment(name) { name.to_owned() } else { String::new() }
+}
+
+/// The field manager that a User-Agent stands for is what comes before the first slash.
+fn agent(user_agent: &str) -> &str {
+    user_agent
+}
+
+/// Whether a request may take longer than others: it watches or streams.
+fn is_long(route: &Route) -> bool {
+    match route {
+        Route::Resource(target) => {
+            target.verb == "watch"
+                || matches!(target.subresource.as_str(), "exec" | "attach" | "portforward" | "log" | "proxy")
+        }
+        Route::Other { .. } => false,
+    }
+}
+
+/// Adds what the caller is warned of (RFC 7234, code 299), within bounds.
+fn warn(response: &mut Response<Body>, caller: &Caller) {
+    let mut left = WARNINGS_BYTES;
+    let total: usize = caller.warnings.iter().map(|text| text.len()).sum();
+    for text in &caller.warnings {
+        let bound = if total > WARNINGS_BYTES { WARNING_BYTES } else { text.len() };
+        let mut text = text.as_str();
+        while text.len() > bound || !text.is_char_boundary(text.len()) {
+            text = &text[..text.char_indices().next_back().map_or(0, |(at, _)| at)];
+        }
+        if text.len() > left {
+            break;
+        }
+        left -= text.len();
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+}
+
+async fn dispatch(exchange: &mut Exchange<'_>, connection: &Connection, route: &Route) -> Result<Response<Body>> {
+    match route {
+        Route::Other { path, .. } => exchange.document(path).await,
+        Route::Resource(target) => exchange.resource(target, connection).await,
+    }
+}
+
+impl Exchange<'_> {
+    async fn resource(&mut self, target: &Target, connection: &Connection) -> Result<Response<Body>> {
+        let catalog = self.server.registry.catalog.load();
+        let Some(resource) = catalog.find(&target.group, &target.version, &target.resource) else {
+            return self.unknown(target, &catalog);
+        };
+        let scoped = !target.namespace.is_empty() && target.resource != "namespaces";
+        let misplaced = if resource.namespaced {
+            !scoped
+                && (!target.name.is_empty() || !matches!(target.verb, "list" | "watch" | "create" | "deletecollection"))
+        } else {
+            scoped
+        };
+        if misplaced || !is_segment(&target.name) || !is_segment(&target.namespace) {
+            return Err(Status::no_such_resource());
+        }
+        let mut at = Address::new(resource, if resource.namespaced { &target.namespace } else { "" }, &target.name);
+        at.subresource = target.subresource.clone();
+        if !target.subresource.is_empty() {
+            return self.subresource(&at, target).await;
+        }
+        let verb = Verbs::parse(target.verb).filter(|verb| resource.verbs.contains(*verb));
+        let to_all = resource.namespaced && !scoped && !matches!(target.verb, "list" | "watch");
+        if verb.is_none() || to_all && !(target.verb == "create" && resource.storage.is_none()) {
+            return Err(Status::method_not_allowed_here());
+        }
+        if resource.storage.is_none() {
+            return self.review(&at).await;
+        }
+        match target.verb {
+            "get" => self.get(&at).await,
+            "list" => self.list(&at).await,
+            "watch" => self.watch(&at, connection.draining.clone()).await,
+            "create" if !target.name.is_empty() => Err(Status::method_not_allowed_here()),
+            "create" => self.create(&at).await,
+            "update" => self.update(&at).await,
+            "patch" => self.patch(&at).await,
+            "delete" => self.delete(&at).await,
+            "deletecollection" => self.delete_collection(&at).await,
+            _ => Err(Status::method_not_allowed_here()),
+        }
+    }
+
+    /// A list or watch at an object's path is of that object alone.
+    pub fn narrow(&self, mut options: ListOptions, at: &Address) -> Result<ListOptions> {
+        if at.name.is_empty() {
+            return Ok(options);
+        }
+        if let Some(other) = options.fields.exact_match("metadata.name")
+            && other != at.name
+        {
+            return Err(Status::bad_request("field selector does not match the name of the request"));
+        }
+        options.fields = FieldSelector::parse(&format!("metadata.name={}", at.name)).map_err(Status::bad_request)?;
+        Ok(options)
+    }
+
+    /// No such resource: a Status below a group that is served, plain text elsewhere.
+    fn unknown(&self, target: &Target, catalog: &crate::schema::catalog::Catalog) -> Result<Response<Body>> {
+        let known = catalog.resources().iter().any(|r| r.kind.group == target.group && r.shape.message().is_some());
+        if known { Err(Status::no_such_resource()) } else { Ok(text(404, "404 page not found\n")) }
+    }
+}

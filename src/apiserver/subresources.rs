@@ -1,0 +1,120 @@
+//! Parts of objects with a path of their own.
+
+use http::Response;
+use serde_json::Value;
+
+use super::bodies::{self, Expected};
+use super::exchange::{Exchange, respond};
+use super::objects::offer;
+use super::options;
+use super::respond::Body;
+use super::route::Target;
+use crate::codec::answer::subject::Subject;
+use crate::codec::negotiate::accept::Offer;
+use crate::codec::negotiate::body::{self, PatchType};
+use crate::codec::protobuf::encode::encode;
+use crate::model::status::{Result, Status};
+use crate::registry::options::WriteOptions;
+use crate::registry::request::Address;
+use crate::registry::scale::{self, ScaleChange};
+use crate::registry::write::Change;
+use crate::schema::resource::{Shape, Verbs};
+use crate::schema::table::{API_AUTOSCALING_V1_SCALE, API_POLICY_V1_EVICTION};
+
+impl Exchange<'_> {
+    pub async fn subresource(&mut self, at: &Address, target: &Target) -> Result<Response<Body>> {
+        let Some(sub) = at.resource.subresource(&at.subresource) else { return Err(Status::no_such_resource()) };
+        let streams = matches!(sub.name.as_str(), "proxy" | "exec" | "attach" | "portforward");
+        if (target.overlong && sub.name != "proxy") || (at.resource.namespaced && at.namespace.is_empty()) {
+            return Err(Status::no_such_resource());
+        }
+        let allowed = streams || Verbs::parse(target.verb).is_some_and(|verb| sub.verbs.contains(verb));
+        if !allowed {
+            return Err(Status::method_not_allowed_here());
+        }
+        match (sub.name.as_str(), target.verb) {
+            ("scale", verb) => self.scale(at, verb).await,
+            ("token", _) => self.token_request(at).await,
+            ("eviction", _) => self.eviction(at).await,
+            ("binding" | "log" | "proxy" | "exec" | "attach" | "portforward", _) => Err(Status::not_implemented(
+                format!("the subresource {} of {} is not served yet", sub.name, at.resource.name),
+            )),
+            (_, "get") => self.get(&Address { subresource: Default::default(), ..at.clone() }).await,
+            (_, "patch") => self.patch(at).await,
+            (_, "update") => self.update_part(at).await,
+            _ => Err(Status::method_not_allowed_here()),
+        }
+    }
+
+    async fn update_part(&mut self, at: &Address) -> Result<Response<Body>> {
+        let style = self.style(offer(&at.resource))?;
+        let options = options::write(&self.query);
+        let value = self.object(&Expected::of(&at.resource), &options).await?;
+        let registry = self.server.registry.clone();
+        let written = registry.update(&mut self.caller, at, Change::Replace(value), &options, false).await?;
+        self.answer(200, &at.resource, written.object, style)
+    }
+
+    async fn scale(&mut self, at: &Address, verb: &str) -> Result<Response<Body>> {
+        let style = self.style(Offer { table: true, ..Offer::default() })?;
+        let registry = self.server.registry.clone();
+        let shown = match verb {
+            "get" => {
+                let version = self.query.first("resourceVersion").unwrap_or("").to_owned();
+                registry.scale(at, &version).await?
+            }
+            "update" => {
+                let options = options::write(&self.query);
+                let (kind, shape) = (scale::kind(), Shape::Builtin(&API_AUTOSCALING_V1_SCALE));
+                let expected = Expected { kind: &kind, shape: &shape, kept: &kind };
+                let body = self.object(&expected, &options).await?;
+                registry.set_scale(&mut self.caller, at, ScaleChange::Replace(body), &options).await?
+            }
+            _ => {
+                let options = options::write(&self.query);
+                let kind = body::of_patch(self.header("content-type"), false, false)?;
+                let body = self.read().await?;
+                registry.set_scale(&mut self.caller, at, scale_patch(kind, &body)?, &options).await?
+            }
+        };
+        let raw = encode(&shown, &API_AUTOSCALING_V1_SCALE).map_err(Status::internal)?;
+        style.representation.check(false, Some(&scale::kind()))?;
+        let subject = Subject::plain("autoscaling/v1", &API_AUTOSCALING_V1_SCALE);
+        let bytes = subject.object(&raw, style).map_err(Status::internal)?;
+        Ok(respond(200, style.representation.media.content_type(), bytes))
+    }
+
+    async fn eviction(&mut self, at: &Address) -> Result<Response<Body>> {
+        let style = self.style(Offer { table: true, ..Offer::default() })?;
+        let query = options::write(&self.query);
+        let (kind, shape) = (eviction_kind(), Shape::Builtin(&API_POLICY_V1_EVICTION));
+        let expected = Expected { kind: &kind, shape: &shape, kept: &kind };
+        let body: Value = self.object(&expected, &WriteOptions { ..query.clone() }).await?;
+        let mut options = body.get("deleteOptions").map(options::of_value).unwrap_or_default();
+        options.dry_run.extend(query.dry_run.iter().cloned());
+        options.dry_run.dedup();
+        let registry = self.server.registry.clone();
+        registry.evict(&mut self.caller, at, &body, &options).await?;
+        let mut status = Status::success(Default::default());
+        (status.code, status.details) = (201, None);
+        let bytes = crate::codec::answer::object::status(&status, style.representation).map_err(Status::internal)?;
+        Ok(respond(201, style.representation.media.content_type(), bytes))
+    }
+}
+
+fn eviction_kind() -> crate::model::names::GroupVersionKind {
+    crate::model::names::GroupVersionKind::new("policy", "v1", "Eviction")
+}
+
+fn scale_patch(kind: PatchType, body: &[u8]) -> Result<ScaleChange<'_>> {
+    Ok(match kind {
+        PatchType::Json => ScaleChange::Json(body),
+        PatchType::Merge => ScaleChange::Merge(body),
+        PatchType::Strategic => ScaleChange::Strategic(body),
+        PatchType::ApplyYaml | PatchType::ApplyCbor => {
+            let bad = |why: String| Status::bad_request(format!("error decoding YAML: {why}"));
+            let (text, _) = crate::codec::yaml::read::to_json(body).map_err(bad)?;
+            ScaleChange::Apply(bodies::tree(&text).map_err(bad)?)
+        }
+    })
+}

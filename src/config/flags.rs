@@ -1,0 +1,129 @@
+//! The command line of `monokube server`. Where a flag means what a flag of kube-apiserver, kube-controller-manager or
+//! kube-scheduler means, it has that flag's name.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+use ipnet::IpNet;
+
+/// Flags of `monokube server`; only `--data-dir` is usually given.
+#[derive(Args, Clone, Debug)]
+#[command(next_line_help = true)]
+pub struct Flags {
+    /// Where the database, the pki folder and admin.kubeconfig are.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
+    pub bind_address: IpAddr,
+    /// The port to listen on; 0 picks a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 6443)]
+    pub secure_port: u16,
+    /// The address that other machines reach this server at; by default that of the outward interface.
+    #[arg(long, value_name = "ADDRESS")]
+    pub advertise_address: Option<IpAddr>,
+    /// Further names and addresses for the serving certificate.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub tls_san: Vec<String>,
+    /// The serving certificate, in place of the one in the pki folder.
+    #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
+    pub tls_cert_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
+    pub tls_private_key_file: Option<PathBuf>,
+    /// The oldest TLS version to speak: VersionTLS12 or VersionTLS13.
+    #[arg(long, value_name = "VERSION", default_value = "VersionTLS12")]
+    pub tls_min_version: String,
+    /// Authorities of client certificates, in place of the cluster's own.
+    #[arg(long, value_name = "FILE")]
+    pub client_ca_file: Option<PathBuf>,
+    /// Tokens and their users, one a line: token,user,uid,"group1,group2".
+    #[arg(long, value_name = "FILE")]
+    pub token_auth_file: Option<PathBuf>,
+    /// Whether requests without credentials come as system:anonymous.
+    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub anonymous_auth: bool,
+    /// Authorizers, in order: Node, RBAC, AlwaysAllow, AlwaysDeny.
+    #[arg(long, value_name = "MODES", value_delimiter = ',', default_value = "Node,RBAC")]
+    pub authorization_mode: Vec<String>,
+    /// Admission plugins to add to the default ones.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub enable_admission_plugins: Vec<String>,
+    /// Default admission plugins to leave out.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub disable_admission_plugins: Vec<String>,
+    /// The issuer of service-account tokens.
+    #[arg(long, value_name = "URL", default_value = "https://kubernetes.default.svc.cluster.local")]
+    pub service_account_issuer: String,
+    /// Audiences of this server; by default the issuer.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub api_audiences: Vec<String>,
+    /// Where services get their addresses: one range, or one of each family.
+    #[arg(long, value_name = "CIDRS", value_delimiter = ',', default_value = "10.96.0.0/16")]
+    pub service_cluster_ip_range: Vec<IpNet>,
+    /// Where services get their node ports.
+    #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767")]
+    pub service_node_port_range: String,
+    /// Where nodes get the ranges of their pods: one range, or one of each family.
+    #[arg(long, value_name = "CIDRS", value_delimiter = ',', default_value = "10.244.0.0/16")]
+    pub cluster_cidr: Vec<IpNet>,
+    /// Whether nodes get ranges for their pods.
+    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub allocate_node_cidrs: bool,
+    /// How long a range each node gets (IPv4).
+    #[arg(long, value_name = "BITS", default_value_t = 24)]
+    pub node_cidr_mask_size: u8,
+    /// Whether pods may ask for privileged containers.
+    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub allow_privileged: bool,
+    /// Keep the state in this etcd instead of the data directory.
+    #[arg(long, value_name = "URLS", value_delimiter = ',')]
+    pub etcd_servers: Vec<String>,
+    #[arg(long, value_name = "FILE")]
+    pub etcd_cafile: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "etcd_keyfile")]
+    pub etcd_certfile: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "etcd_certfile")]
+    pub etcd_keyfile: Option<PathBuf>,
+    /// The prefix of all keys.
+    #[arg(long, value_name = "PREFIX", default_value = "/registry")]
+    pub etcd_prefix: String,
+    /// How long an Event lives.
+    #[arg(long, value_name = "DURATION", default_value = "1h0m0s")]
+    pub event_ttl: String,
+    /// Controllers to run: names, `*` for those on by default, `-name` for all but that one.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "*", allow_hyphen_values = true)]
+    pub controllers: Vec<String>,
+    /// Whether to run the scheduler.
+    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub scheduler: bool,
+    /// How long a node may be silent before it counts as unreachable.
+    #[arg(long, value_name = "DURATION", default_value = "50s")]
+    pub node_monitor_grace_period: String,
+    /// How chatty the log is.
+    #[arg(short = 'v', long, value_name = "LEVEL", default_value_t = 0)]
+    pub v: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    #[test]
+    fn no_flag_is_needed_and_stock_forms_are_taken() {
+        let plain = Program::parse_from(["monokube"]).flags;
+        assert_eq!((plain.secure_port, plain.controllers.as_slice()), (6443, &["*".to_owned()][..]));
+        let line =
+            "monokube --controllers=-job,namespace --scheduler=false --allow-privileged --authorization-mode=RBAC";
+        let flags = Program::parse_from(line.split(' ')).flags;
+        assert_eq!(flags.controllers, ["-job", "namespace"]);
+        assert!(!flags.scheduler && flags.allow_privileged);
+    }
+}

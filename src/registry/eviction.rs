@@ -1,0 +1,157 @@
+//! Eviction: a delete of a pod that its disruption budget must allow.
+
+use serde_json::{Value, json};
+
+use super::core::Registry;
+use super::options::{DeleteOptions, WriteOptions};
+use super::request::{Address, Caller, Deleted};
+use super::write::{Change, Edited};
+use crate::cache::object::Object;
+use crate::model::names::GroupResource;
+use crate::model::object;
+use crate::model::selector::label::Selector;
+use crate::model::status::{Result, Status};
+
+/// Pods on their way out that one budget remembers (stock's bound).
+const MAX_DISRUPTED: usize = 2000;
+
+impl Registry {
+    /// Deletes the pod if its budget, of which there may be one, allows it. 429 when it does not, or not yet.
+    pub async fn evict(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        eviction: &Value,
+        options: &DeleteOptions,
+    ) -> Result<Deleted> {
+        let (name, given) = (at.name.as_str(), object::name(eviction));
+        if !given.is_empty() && given != name {
+            return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+        }
+        let pod_at = Address { subresource: Default::default(), ..at.clone() };
+        let pod = self.get(&pod_at, "").await?;
+        let shape = &super::core::storage(&at.resource)?.shape;
+        let value = pod.to_value(shape).map_err(Status::internal)?;
+        if !is_past_budget(&value) {
+            self.charge(caller, at, &pod, &value, options).await?;
+        }
+        self.delete(caller, &pod_at, options).await
+    }
+
+    /// Takes one disruption from the pod's budget.
+    async fn charge(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        pod: &Object,
+        value: &Value,
+        options: &DeleteOptions,
+    ) -> Result<()> {
+        let name = GroupResource::new("policy", "poddisruptionbudgets");
+        let Some(resource) = self.catalog.load().preferred(&name).cloned() else { return Ok(()) };
+        let budgets = self.list(&Address::new(&resource, &at.namespace, ""), &Default::default()).await?;
+        let mut found = Vec::new();
+        for budget in budgets.items {
+            let spec = budget.to_value(&resource.shape).map_err(Status::internal)?;
+            let selector = spec.get("spec").and_then(|spec| spec.get("selector")).cloned().unwrap_or_default();
+            let selects =
+                Selector::of_object(&selector).is_ok_and(|s| !selector.is_null() && s.matches_by(|key| pod.label(key)));
+            if selects {
+                found.push(budget);
+            }
+        }
+        if found.len() > 1 {
+            let why =
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+            return Err(Status::internal_plain(why));
+        }
+        let Some(budget) = found.pop() else { return Ok(()) };
+        let mut at_budget = Address::new(&resource, &at.namespace, budget.name());
+        at_budget.subresource = "status".into();
+        let (pod_name, now) = (at.name.to_string(), self.now().to_text().to_string());
+        let edit = |live: &Value| charged(live, value, &pod_name, &now);
+        let write = WriteOptions { dry_run: options.dry_run.clone(), ..WriteOptions::default() };
+        self.update(caller, &at_budget, Change::Edit(&edit), &write, false).await.map(|_| ())
+    }
+}
+
+/// Whether a budget has no say: the pod does not run, or is on its way out.
+fn is_past_budget(pod: &Value) -> bool {
+    let phase = pod["status"]["phase"].as_str().unwrap_or("");
+    matches!(phase, "Succeeded" | "Failed" | "Pending") || object::is_deleting(pod)
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
+}
+
+/// The budget with one disruption less.
+fn charged(budget: &Value, pod: &Value, pod_name: &str, now: &str) -> Result<Edited> {
+    let name = object::name(budget);
+    let status = |field: &str| budget["status"][field].as_i64().unwrap_or(0);
+    let unchanged = || Edited { object: budget.clone(), owned: true, warnings: Vec::new() };
+    if status("observedGeneration") < object::generation(budget) {
+        let why = format!("The disruption budget {name} is still being processed by the server.");
+        return Err(refused(why, 10));
+    }
+    let always = budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow";
+    let (healthy, desired) = (status("currentHealthy"), status("desiredHealthy"));
+    if !is_ready(pod) && (always || (healthy >= desired && desired > 0)) {
+        return Ok(unchanged());
+    }
+    let disrupted = budget["status"]["disruptedPods"].as_object().map_or(0, serde_json::Map::len);
+    let resource = GroupResource::new("policy", "poddisruptionbudget");
+    if status("disruptionsAllowed") < 0 {
+        return Err(Status::forbidden(&resource, name, "pdb disruptions allowed is negative"));
+    }
+    if disrupted > MAX_DISRUPTED {
+        return Err(Status::forbidden(
+            &resource,
+            name,
+            "DisruptedPods map too big - too many evictions not confirmed by PDB controller",
+        ));
+    }
+    if status("disruptionsAllowed") == 0 {
+        let why = format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently");
+        return Err(refused(why, 0));
+    }
+    let mut changed = budget.clone();
+    let left = status("disruptionsAllowed") - 1;
+    if left == 0
+        && let Some(fields) = changed["status"].as_object_mut()
+    {
+        fields.remove("disruptionsAllowed");
+    } else {
+        changed["status"]["disruptionsAllowed"] = left.into();
+    }
+    if !changed["status"]["disruptedPods"].is_object() {
+        changed["status"]["disruptedPods"] = json!({});
+    }
+    changed["status"]["disruptedPods"][pod_name] = now.into();
+    Ok(Edited { object: changed, owned: true, warnings: Vec::new() })
+}
+
+/// 429 whose cause names the budget.
+fn refused(cause: String, seconds: u32) -> Status {
+    let why = "Cannot evict pod as it would violate the pod's disruption budget.";
+    Status::too_many_requests(why, seconds).cause("DisruptionBudget", cause, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_charged_once_and_then_refuses() {
+        let pod = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+        let budget = json!({"metadata": {"name": "b"}, "spec": {},
+            "status": {"disruptionsAllowed": 1, "currentHealthy": 3, "desiredHealthy": 2}});
+        let once = charged(&budget, &pod, "p", "2026-01-01T00:00:00Z").expect("allowed").object;
+        assert_eq!(once["status"]["disruptedPods"], json!({"p": "2026-01-01T00:00:00Z"}));
+        let Err(refusal) = charged(&once, &pod, "q", "2026-01-01T00:00:00Z") else { panic!("allowed twice") };
+        assert_eq!(refusal.code, 429);
+        let cause = &refusal.details.expect("details").causes[0].message;
+        assert_eq!(cause, "The disruption budget b needs 2 healthy pods and has 3 currently");
+    }
+}

@@ -1,0 +1,38 @@
+//! Objects that are answered and forgotten: the reviews. They go through admission and validation like all others.
+
+use serde_json::{Value, json};
+
+use super::core::{Registry, rules};
+use super::options::WriteOptions;
+use super::request::{Address, Caller};
+use crate::admission::chain::Operation;
+use crate::model::object;
+use crate::model::status::{Result, Status};
+use crate::rules::at::At;
+
+impl Registry {
+    /// The review as it is to be answered, defaulted and found valid.
+    pub async fn begin_review(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        mut value: Value,
+        options: &WriteOptions,
+    ) -> Result<Value> {
+        options.validate("Create", false)?;
+        self.fill_defaults(&at.resource.kind, &mut value);
+        if at.resource.namespaced && object::namespace(&value).is_empty() {
+            object::set_meta(&mut value, "namespace", at.namespace.as_str().into());
+        }
+        self.own(caller, at, Some(&json!({})), &mut value, options);
+        self.admit(caller, at, Operation::Create, Some(&mut value), None, options).await?;
+        let (rules, cx) = (rules(&at.resource), self.cx(&at.resource, &caller.user.name));
+        let mut errors = Vec::new();
+        (rules.validate)(&cx, &At::new(&value, at.resource.shape.message()), &mut errors);
+        if !errors.is_empty() {
+            return Err(Status::invalid(&at.resource.kind, object::name(&value), &errors));
+        }
+        self.validate_admission(caller, at, Operation::Create, Some(&value), None, options).await?;
+        Ok(value)
+    }
+}
