@@ -17,3 +17,5 @@ pub mod registry;
 pub mod apiserver;
 pub mod controllers;
 pub mod config;
+pub mod assemble;
+pub mod cli;

@@ -1,3 +1,10 @@
 //! The program: flags to a running control plane.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    monokube::cli::main()
+}

@@ -1,0 +1,102 @@
+//! What a fresh control plane has: namespaces, roles and bindings, priority classes, flow control, its own API services.
+//!
+//! The objects stand in `bootstrap.jsonl`, one a line. Each start makes those that are missing, and gives roles and
+//! bindings back what they lack, unless they say that they are not to be updated.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::model::names::{GroupVersion, GroupVersionKind};
+use crate::model::object;
+use crate::model::status::{Result, Status};
+use crate::registry::client::{Client, Target};
+
+const OBJECTS: &str = include_str!("bootstrap.jsonl");
+const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
+
+/// Makes what is missing. Called at each start, before the server is ready.
+pub async fn run(client: &Client) -> Result<()> {
+    let mut namespaces = Vec::new();
+    let mut others = Vec::new();
+    for line in OBJECTS.lines() {
+        let object: Value = serde_json::from_str(line).map_err(Status::internal)?;
+        if object["kind"] == "Namespace" { namespaces.push(object) } else { others.push(object) }
+    }
+    // Namespaced objects need their namespace; all others go to the store together, in few commits.
+    for batch in [namespaces, others] {
+        let made = join_all(batch.iter().map(|object| ensure(client, object))).await;
+        made.into_iter().collect::<Result<Vec<()>>>()?;
+    }
+    Ok(())
+}
+
+async fn ensure(client: &Client, wanted: &Value) -> Result<()> {
+    let kind = kind(wanted)?;
+    let catalog = client.registry().catalog.load();
+    let resource = catalog.by_kind(&kind).cloned().ok_or_else(Status::no_such_resource)?;
+    let (namespace, name) = (object::namespace(wanted), object::name(wanted));
+    let target = Target::new(&resource.name.group, &resource.name.resource, namespace, name);
+    let at = crate::registry::request::Address::new(&resource, namespace, name);
+    if let Some(current) = client.registry().cached(&at)? {
+        return reconcile(client, target, wanted, &current.value).await;
+    }
+    match client.create(target, wanted).await {
+        Ok(_) => set_status(client, target, wanted).await,
+        Err(status) if status.is_already_exists() => Ok(()),
+        Err(status) => Err(Status::internal(format!("{} {name}: {status}", kind.kind))),
+    }
+}
+
+fn kind(object: &Value) -> Result<GroupVersionKind> {
+    let version = object["apiVersion"].as_str().and_then(GroupVersion::parse);
+    let version = version.ok_or_else(|| Status::internal("a bootstrap object without apiVersion"))?;
+    Ok(version.with_kind(object["kind"].as_str().unwrap_or("")))
+}
+
+/// Conditions that the objects have from the beginning.
+async fn set_status(client: &Client, target: Target<'_>, wanted: &Value) -> Result<()> {
+    let Some(conditions) = wanted["status"]["conditions"].as_array() else { return Ok(()) };
+    let now = client.registry().now().to_text();
+    let mut conditions = conditions.clone();
+    for condition in &mut conditions {
+        condition["lastTransitionTime"] = now.as_str().into();
+    }
+    client.merge(target.part("status"), &json!({"status": {"conditions": conditions}})).await.map(|_| ())
+}
+
+/// Roles and bindings get back the rules and subjects that they lack.
+async fn reconcile(client: &Client, target: Target<'_>, wanted: &Value, current: &Value) -> Result<()> {
+    let list = match wanted["kind"].as_str().unwrap_or("") {
+        "ClusterRole" | "Role" if wanted.get("aggregationRule").is_none() => "rules",
+        "ClusterRoleBinding" | "RoleBinding" => "subjects",
+        _ => return Ok(()),
+    };
+    if object::annotation(current, AUTOUPDATE) == Some("false") {
+        return Ok(());
+    }
+    let have = current[list].as_array().cloned().unwrap_or_default();
+    let missing: Vec<Value> =
+        wanted[list].as_array().into_iter().flatten().filter(|item| !have.contains(item)).cloned().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<Value> = have.into_iter().chain(missing).collect();
+    client.merge(target, &json!({ list: all })).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_an_object_of_a_served_kind() {
+        let catalog = crate::schema::catalog::Catalog::builtin();
+        let mut count = 0;
+        for line in OBJECTS.lines() {
+            let object: Value = serde_json::from_str(line).expect("JSON");
+            assert!(catalog.by_kind(&kind(&object).expect("a kind")).is_some(), "{line}");
+            count += 1;
+        }
+        assert!(count > 150);
+    }
+}

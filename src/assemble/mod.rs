@@ -1,0 +1,12 @@
+//! The composition root: from flags to a running control plane.
+//!
+//! It owns the order in which parts start and end, and nothing else does. In reading order: `plane` (start and stop),
+//! `identity` (who is believed), `subjects` and `roles` (what identity reads of the cache), `bootstrap` (the objects of a
+//! fresh plane), `service` (the plane as the Service `kubernetes`).
+
+pub mod bootstrap;
+pub mod identity;
+pub mod plane;
+pub mod roles;
+pub mod service;
+pub mod subjects;

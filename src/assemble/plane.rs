@@ -1,0 +1,257 @@
+//! Starts the parts of a control plane in order, and ends them in the reverse order.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::{bootstrap, identity, roles, service};
+use crate::admission::chain::Chain;
+use crate::apiserver::documents::Documents;
+use crate::apiserver::health::{Check, Health};
+use crate::apiserver::listen::{self, Bounds};
+use crate::apiserver::metrics::Metrics;
+use crate::apiserver::reviews::Tokens;
+use crate::apiserver::server::{Limits, Parts as ServerParts, Server};
+use crate::auth::authorizer::{self, Mode};
+use crate::auth::identity::User;
+use crate::auth::rbac::Rbac;
+use crate::base::clock::Clock;
+use crate::base::entropy::Entropy;
+use crate::base::tasks::Tasks;
+use crate::cache::handle::{Cache, Options};
+use crate::cache::limits::Limits as CacheLimits;
+use crate::config::flags::Flags;
+use crate::config::limits;
+use crate::model::duration::Duration as GoDuration;
+use crate::pki::folder::Pki;
+use crate::registry::client::Client;
+use crate::registry::core::{Parts, Registry};
+use crate::registry::hooks::{self, Hooks};
+use crate::registry::stored::Versions;
+use crate::schema::catalog::{Catalog, Live};
+use crate::store::contract::{Store, StoreError};
+use crate::store::embedded::Embedded;
+use crate::store::etcd::{self, Etcd};
+
+/// Why a plane does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Flag(String),
+    #[error("{path}: {error}", path = .0.display(), error = .1)]
+    File(PathBuf, std::io::Error),
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    #[error("pki: {0}")]
+    Pki(#[from] crate::pki::error::PkiError),
+    #[error("TLS: {0}")]
+    Tls(String),
+    #[error("bootstrap: {0}")]
+    Bootstrap(crate::model::status::Status),
+}
+
+/// A running control plane.
+pub struct Plane {
+    /// Where it listens.
+    pub address: SocketAddr,
+    pub kubeconfig: PathBuf,
+    pub registry: Registry,
+    tasks: Tasks,
+    embedded: Option<Arc<Embedded>>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Plane {
+    /// Starts everything that the flags ask for; when this returns, `/readyz` says ok.
+    pub async fn start(flags: &Flags) -> Result<Self, StartError> {
+        let (clock, entropy, tasks) = (Clock::machine(), Entropy::machine(), Tasks::default());
+        std::fs::create_dir_all(&flags.data_dir).map_err(|error| StartError::File(flags.data_dir.clone(), error))?;
+        let wanted = SocketAddr::new(flags.bind_address, flags.secure_port);
+        let listener = TcpListener::bind(wanted).await.map_err(|error| StartError::Listen(wanted, error))?;
+        let address = listener.local_addr().map_err(|error| StartError::Listen(wanted, error))?;
+        let advertised = SocketAddr::new(advertise(flags), address.port());
+        let pki = identity::pki(flags, advertised.ip(), &clock, &entropy)?;
+        let tls = identity::tls(flags, &pki)?;
+        let (store, embedded) = open_store(flags, &clock, &entropy).await?;
+        let rbac = Arc::new(Rbac::default());
+        let registry = registry(flags, store, &rbac, &clock, &entropy, &tasks).await?;
+        let roles = roles::Roles::open(&registry.cache, rbac).map_err(|error| StartError::Tls(error.to_string()))?;
+        tasks.start("roles", |stop| roles.follow(stop));
+        let client = Client::new(&registry, User::new("system:apiserver", &["system:masters"]), "kube-apiserver");
+        bootstrap::run(&client).await.map_err(StartError::Bootstrap)?;
+        service::run(&client, advertised, &flags.service_cluster_ip_range).await.map_err(StartError::Bootstrap)?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let server = server(flags, &registry, &pki, advertised, &stopping)?;
+        let kubeconfig = identity::admin_kubeconfig(flags, &pki, address.port(), &clock, &entropy)?;
+        tasks.start("api", move |stop| listen::serve(listener, Arc::new(tls), server, bounds(), stop));
+        Ok(Self { address, kubeconfig, registry, tasks, embedded, stopping })
+    }
+
+    /// Lets requests under way come to their end, stops every task, and closes the store.
+    pub async fn stop(self) {
+        self.stopping.store(true, Ordering::Release);
+        self.tasks.shutdown(limits::DRAIN + Duration::from_secs(1)).await;
+        if let Some(embedded) = self.embedded {
+            embedded.close().await;
+        }
+    }
+}
+
+async fn open_store(
+    flags: &Flags,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<(Arc<dyn Store>, Option<Arc<Embedded>>), StartError> {
+    if flags.etcd_servers.is_empty() {
+        let path = flags.data_dir.join("store.db");
+        let embedded = Arc::new(Embedded::open(&path, clock.clone(), entropy).await?);
+        return Ok((embedded.clone(), Some(embedded)));
+    }
+    let options = etcd::Options {
+        servers: flags.etcd_servers.clone(),
+        prefix: Some(flags.etcd_prefix.clone()),
+        cafile: flags.etcd_cafile.clone(),
+        certfile: flags.etcd_certfile.clone(),
+        keyfile: flags.etcd_keyfile.clone(),
+    };
+    Ok((Arc::new(Etcd::new(&options, clock.clone())?), None))
+}
+
+async fn registry(
+    flags: &Flags,
+    store: Arc<dyn Store>,
+    rbac: &Arc<Rbac>,
+    clock: &Clock,
+    entropy: &Entropy,
+    tasks: &Tasks,
+) -> Result<Registry, StartError> {
+    let catalog = Live::new(Catalog::builtin());
+    let convert = Arc::new(Versions(catalog.clone()));
+    let options = Options {
+        prefix: "/registry/".into(),
+        storages: catalog.load().storages(),
+        convert: convert.clone(),
+        limits: CacheLimits::default(),
+        clock: clock.clone(),
+    };
+    let cache = Cache::open(store.clone(), options, tasks).await?;
+    let modes: Vec<&str> = flags.authorization_mode.iter().map(String::as_str).collect();
+    let modes = Mode::parse(&modes).map_err(StartError::Flag)?;
+    let authorizer = authorizer::Chain::of_modes(&modes, rbac, None).map_err(StartError::Flag)?;
+    let event_ttl = span("--event-ttl", &flags.event_ttl)?;
+    Ok(Registry::new(Parts {
+        catalog,
+        store,
+        cache,
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        admission: Chain::default(),
+        authorizer,
+        hooks: Hooks::new(hooks::all(event_ttl)),
+        convert,
+        prefix: "/registry".into(),
+        allow_privileged: flags.allow_privileged,
+    }))
+}
+
+fn server(
+    flags: &Flags,
+    registry: &Registry,
+    pki: &Pki,
+    advertised: SocketAddr,
+    stopping: &Arc<AtomicBool>,
+) -> Result<Server, StartError> {
+    let authenticator = identity::authenticator(flags, pki, &registry.cache, &registry.clock)?;
+    let tokens = Tokens::new(&pki.tokens, &flags.service_account_issuer, identity::audiences(flags));
+    Ok(Server::new(ServerParts {
+        registry: registry.clone(),
+        authenticator,
+        impersonation: Default::default(),
+        tokens,
+        documents: Documents::new(advertised.to_string(), version()),
+        health: health(registry, stopping),
+        metrics: Metrics::default(),
+        limits: Limits { body: limits::BODY, request: limits::REQUEST, watch: limits::WATCH },
+    }))
+}
+
+fn health(registry: &Registry, stopping: &Arc<AtomicBool>) -> Health {
+    let (cache, stopping) = (registry.cache.clone(), stopping.clone());
+    let follows = cache.clone();
+    let check = |name, vital, probe| Check { name, vital, probe };
+    Health::new(vec![
+        check("ping", true, Box::new(|| Ok(()))),
+        check("log", true, Box::new(|| Ok(()))),
+        check(
+            "etcd",
+            true,
+            Box::new(move || if cache.is_following() { Ok(()) } else { Err("the store is out of reach".into()) }),
+        ),
+        check(
+            "informer-sync",
+            false,
+            Box::new(move || if follows.is_following() { Ok(()) } else { Err("the cache does not follow".into()) }),
+        ),
+        check(
+            "shutdown",
+            false,
+            Box::new(
+                move || if stopping.load(Ordering::Acquire) { Err("process is shutting down".into()) } else { Ok(()) },
+            ),
+        ),
+    ])
+}
+
+/// A flag's duration in Go's form.
+fn span(flag: &str, text: &str) -> Result<Duration, StartError> {
+    let bad = |why: String| StartError::Flag(format!("{flag}: {why}"));
+    GoDuration::parse(text).map_err(bad)?.to_std().ok_or_else(|| bad("must not be negative".into()))
+}
+
+/// `/version`.
+fn version() -> serde_json::Value {
+    json!({
+        "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36",
+        "minCompatibilityMajor": "1", "minCompatibilityMinor": "35",
+        "gitVersion": concat!("v1.36.3+monokube-", env!("CARGO_PKG_VERSION")),
+        "gitCommit": option_env!("MONOKUBE_COMMIT").unwrap_or(""), "gitTreeState": "", "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "none", "compiler": "rustc",
+        "platform": format!("linux/{}", if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" })
+    })
+}
+
+fn bounds() -> Bounds {
+    Bounds {
+        headers: limits::HEADERS,
+        streams: limits::STREAMS,
+        stream_window: limits::STREAM_WINDOW,
+        connection_window: limits::CONNECTION_WINDOW,
+        connections: limits::CONNECTIONS,
+        handshake: limits::HANDSHAKE,
+        header_read: limits::HEADER_READ,
+        keep_alive: limits::KEEP_ALIVE,
+        drain: limits::DRAIN,
+    }
+}
+
+/// Where other machines reach this one: as the flag says, or the address of the way out; no packet is sent for it.
+fn advertise(flags: &Flags) -> IpAddr {
+    if let Some(address) = flags.advertise_address {
+        return address;
+    }
+    if !flags.bind_address.is_unspecified() && !flags.bind_address.is_loopback() {
+        return flags.bind_address;
+    }
+    let outward = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        socket.local_addr()
+    });
+    outward.map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
+}
