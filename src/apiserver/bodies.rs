@@ -1,7 +1,7 @@
 //! A request's body: read within bounds, and decoded to a sparse value with stock's words for what is wrong with it.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::Value;
 
@@ -16,8 +16,10 @@ use crate::model::gotext;
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::status::{Result, Status};
 use crate::schema::resource::{Resource, Shape};
-use crate::schema::table::MESSAGES;
+use crate::schema::table::{MESSAGES, Message};
 
+/// How many times the limit is read of a body that is too long.
+const FORGOTTEN: usize = 8;
 /// Bytes of a body that an error shows.
 const SHOWN: usize = 30;
 /// What stock calls its list of kinds.
@@ -59,15 +61,24 @@ impl<'a> Expected<'a> {
     }
 }
 
-/// Reads it all; 413 when it is longer than `limit` bytes.
-pub async fn read_all(body: Incoming, limit: usize) -> Result<Bytes> {
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Status::too_large(format!("Request entity too large: limit is {limit}")))
+/// Reads it all; 413 when it is longer than `limit` bytes. What is too long is read a while longer, and forgotten: clients
+/// that are still sending do not see an answer otherwise.
+pub async fn read_all(mut body: Incoming, limit: usize) -> Result<Bytes> {
+    let (mut whole, mut length) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Status::bad_request(format!("cannot read the body: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length <= limit {
+            whole.extend_from_slice(&data);
+        } else if length > limit * FORGOTTEN {
+            break;
         }
-        Err(error) => Err(Status::bad_request(format!("cannot read the body: {error}"))),
     }
+    if length > limit {
+        return Err(Status::too_large(format!("Request entity too large: limit is {limit}")));
+    }
+    Ok(whole.into())
 }
 
 /// Decodes a body that is to be of the expected kind.
@@ -90,12 +101,15 @@ pub fn object(body: &[u8], media: Media, expected: &Expected<'_>) -> Result<Deco
         Media::Cbor => (cbor::to_json(body).map_err(unknown)?.into(), Vec::new()),
     };
     let (api_version, kind) = type_meta(&text).map_err(unknown)?;
-    check_kind(&api_version, &kind, expected, unknown)?;
+    check_kind(&api_version, &kind, expected, Some(&text), unknown)?;
     let decoded = match expected.shape {
         Shape::Builtin(message) => json::decode(&text, message),
         Shape::Custom(_) => decode_custom(&text),
     };
-    let decoded = decoded.map_err(|why| handled(&kind, &api_version, expected, &why))?;
+    let mut decoded = decoded.map_err(|why| handled(&kind, &api_version, expected, &why))?;
+    if decoded.value.is_null() {
+        decoded.value = Value::Object(Default::default());
+    }
     let matters = |note: &String| media == Media::Json || !note.starts_with("duplicate field");
     notes.extend(decoded.notes.into_iter().filter(matters));
     Ok(Decoded { value: decoded.value, notes })
@@ -112,7 +126,7 @@ fn message(body: &[u8], expected: &Expected<'_>, unknown: impl Fn(String) -> Sta
         return Err(unknown(why));
     }
     let envelope = Envelope::parse(body).map_err(|error| unknown(error.to_string()))?;
-    check_kind(envelope.api_version, envelope.kind, expected, unknown)?;
+    check_kind(envelope.api_version, envelope.kind, expected, None, unknown)?;
     let Shape::Builtin(message) = expected.shape else {
         return Err(Status::unsupported_media_type("custom resources have no protobuf"));
     };
@@ -156,6 +170,7 @@ fn check_kind(
     api_version: &str,
     kind: &str,
     expected: &Expected<'_>,
+    text: Option<&[u8]>,
     unknown: impl Fn(String) -> Status,
 ) -> Result<()> {
     let wanted = expected.kind;
@@ -179,15 +194,20 @@ fn check_kind(
         return Err(other_version(&given, &wanted_version));
     }
     let retired = RETIRED.contains(&(given.group.as_str(), given.version.as_str()));
-    if (retired || is_known(&given, kind)) && kind == expected.kept.kind && is_kin(&given, expected.kept) {
+    if (retired || message_of(&given, kind).is_some()) && kind == expected.kept.kind && is_kin(&given, expected.kept) {
         return Err(other_version(&given, &wanted_version));
     }
-    if !is_known(&given, kind) {
+    let known = message_of(&given, kind);
+    if known.is_none() && !is_list(&given, kind) {
         let named = gotext::quote(&given.to_string());
         return Err(refused(format!(
             "no kind {} is registered for version {named} in scheme {SCHEME}",
             gotext::quote(kind)
         )));
+    }
+    // It is read as what it says it is before anyone looks whether that is wanted.
+    if let (Some(text), Some(message)) = (text, known) {
+        json::decode(text, message).map_err(refused)?;
     }
     let (from, to) = (&given.version, package(&expected.kept.group));
     Err(refused(format!("converting ({from}.{kind}) to ({to}.{}): unknown conversion", expected.kept.kind)))
@@ -209,10 +229,15 @@ fn package(group: &str) -> &str {
     if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) }
 }
 
-/// Whether stock's scheme has a kind of this name.
-fn is_known(version: &GroupVersion, kind: &str) -> bool {
+/// A kind of stock's scheme.
+fn message_of(version: &GroupVersion, kind: &str) -> Option<&'static Message> {
     let named = (version.group.as_str(), version.version.as_str(), kind);
-    named == ("", "v1", "List") || MESSAGES.iter().any(|message| message.kinds.contains(&named))
+    MESSAGES.iter().copied().find(|message| message.kinds.contains(&named))
+}
+
+/// A list of anything; it has no message of its own.
+fn is_list(version: &GroupVersion, kind: &str) -> bool {
+    version.group.is_empty() && version.version == "v1" && kind == "List"
 }
 
 fn handled(kind: &str, api_version: &str, expected: &Expected<'_>, why: &str) -> Status {
@@ -220,6 +245,28 @@ fn handled(kind: &str, api_version: &str, expected: &Expected<'_>, why: &str) ->
     let version = api_version.rsplit('/').next().filter(|v| !v.is_empty()).unwrap_or(&expected.kind.version);
     let version = gotext::quote(version);
     Status::bad_request(format!("{kind} in version {version} cannot be handled as a {}: {why}", expected.kind.kind))
+}
+
+/// Options in a body, whose errors are told plainly. Their kind is known in every group and version.
+pub fn options(body: &[u8], media: Media, message: &'static Message) -> Result<Value> {
+    let text = match media {
+        Media::Protobuf => {
+            let envelope = Envelope::parse(body).map_err(|error| Status::bad_request(error.to_string()))?;
+            return decode_message(envelope.raw, message).map_err(|error| Status::bad_request(error.to_string()));
+        }
+        Media::Json => body.to_vec(),
+        Media::Yaml => read::to_json(body).map_err(Status::bad_request)?.0,
+        Media::Cbor => cbor::to_json(body).map_err(Status::bad_request)?,
+    };
+    let (api_version, kind) = type_meta(&text).map_err(Status::bad_request)?;
+    if !kind.is_empty() && kind != message.short_name() {
+        let version = if api_version.is_empty() { "v1" } else { &api_version };
+        let (kind, version) = (gotext::quote(&kind), gotext::quote(version));
+        return Err(Status::bad_request(format!(
+            "no kind {kind} is registered for version {version} in scheme {SCHEME}"
+        )));
+    }
+    json::decode(&text, message).map(|decoded| decoded.value).map_err(Status::bad_request)
 }
 
 /// 400 of a strictly read body with notes.

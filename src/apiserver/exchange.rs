@@ -72,11 +72,19 @@ impl Exchange<'_> {
     pub fn settle(&mut self, decoded: Decoded, expected: &Expected<'_>, options: &WriteOptions) -> Result<Value> {
         match options.validation() {
             FieldValidation::Ignore => {}
-            FieldValidation::Warn => decoded.notes.into_iter().for_each(|note| self.caller.warn(note)),
+            FieldValidation::Warn => decoded.notes.iter().for_each(|note| self.warn(note)),
             FieldValidation::Strict if decoded.notes.is_empty() => {}
             FieldValidation::Strict => return Err(bodies::refuse_notes(expected, &decoded.notes)),
         }
         Ok(decoded.value)
+    }
+
+    /// YAML's complaints are one text for an error, and warnings each.
+    fn warn(&mut self, note: &str) {
+        match note.strip_prefix("yaml: unmarshal errors:") {
+            Some(lines) => lines.lines().map(str::trim).filter(|l| !l.is_empty()).for_each(|l| self.caller.warn(l)),
+            None => self.caller.warn(note),
+        }
     }
 
     /// A body that is a `Status` of success.

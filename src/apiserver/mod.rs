@@ -4,9 +4,10 @@
 //!
 //! In reading order: `listen` (sockets, TLS, connections), `route` and `query` (what a URL asks for), `server` (the way of
 //! every request), `exchange` (one request in hand), `options`, `bodies`, `objects` (the verbs), `watches`,
-//! `subresources`, `reviews`, `documents` (discovery, OpenAPI, version), `health`, `metrics`, `respond`.
+//! `subresources`, `reviews`, `documents` (discovery, OpenAPI, version), `health`, `metrics`, `respond`, `compress`.
 
 pub mod bodies;
+pub mod compress;
 pub mod documents;
 pub mod exchange;
 pub mod health;

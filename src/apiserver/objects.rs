@@ -19,6 +19,7 @@ use crate::codec::table::custom::Printer;
 use crate::codec::yaml::read;
 use crate::codec::{cbor, object};
 use crate::model::status::{Details, Result, Status};
+use crate::registry::meta;
 use crate::registry::patch::Patch;
 use crate::registry::request::{Address, Deleted};
 use crate::registry::write::Change;
@@ -91,7 +92,7 @@ impl Exchange<'_> {
     }
 
     pub async fn list(&mut self, at: &Address) -> Result<Response<Body>> {
-        let style = self.style(offer(&at.resource))?;
+        let style = self.style(Offer { watch: true, ..offer(&at.resource) })?;
         let options = options::list(&self.query)?;
         let options = self.narrow(options, at)?;
         let mut collection = at.clone();
@@ -136,6 +137,7 @@ impl Exchange<'_> {
         let style = self.style(offer(&at.resource))?;
         let options = options::write(&self.query);
         let value = self.object(&Expected::of(&at.resource), &options).await?;
+        meta::same_name(&value, &at.name)?;
         let registry = self.server.registry.clone();
         let written = registry.update(&mut self.caller, at, Change::Replace(value), &options, false).await?;
         self.answer(if written.created { 201 } else { 200 }, &at.resource, written.object, style)

@@ -1,17 +1,17 @@
 //! Options of requests, from the query and from the body of a delete.
 
+use std::num::IntErrorKind;
+
 use serde_json::Value;
 
-use super::bodies::{self, Expected};
+use super::bodies;
 use super::query::{Query, is_true};
 use crate::codec::negotiate::body;
 use crate::model::gotext;
-use crate::model::names::GroupVersionKind;
 use crate::model::selector::field::FieldSelector;
 use crate::model::selector::label;
 use crate::model::status::{Result, Status};
 use crate::registry::options::{DeleteOptions, ListOptions, WriteOptions};
-use crate::schema::resource::Shape;
 use crate::schema::table::APIMACHINERY_PKG_APIS_META_V1_DELETEOPTIONS;
 
 /// Options of a list or a watch. Fails with 400.
@@ -54,11 +54,7 @@ pub fn delete(query: &Query<'_>, content_type: &str, body: &[u8]) -> Result<Dele
         });
     }
     let media = body::of_body(content_type, false)?;
-    let kind = GroupVersionKind::new("", "v1", "DeleteOptions");
-    let kept = GroupVersionKind::new("meta.k8s.io", "v1", "DeleteOptions");
-    let shape = Shape::Builtin(&APIMACHINERY_PKG_APIS_META_V1_DELETEOPTIONS);
-    let expected = Expected { kind: &kind, shape: &shape, kept: &kept };
-    bodies::object(body, media, &expected).map(|decoded| of_value(&decoded.value))
+    bodies::options(body, media, &APIMACHINERY_PKG_APIS_META_V1_DELETEOPTIONS).map(|value| of_value(&value))
 }
 
 /// Reads a `DeleteOptions`.
@@ -82,9 +78,12 @@ fn number(query: &Query<'_>, key: &str) -> Result<Option<i64>> {
     if text.is_empty() {
         return Ok(None);
     }
-    let bad = |_| {
-        let text = gotext::quote(text);
-        Status::bad_request(format!("strconv.ParseInt: parsing {text}: invalid syntax"))
+    let bad = |error: std::num::ParseIntError| {
+        let why = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        Status::bad_request(format!("strconv.ParseInt: parsing {}: {why}", gotext::quote(text)))
     };
     text.parse().map(Some).map_err(bad)
 }

@@ -7,6 +7,7 @@ use http::header::{HeaderName, HeaderValue, WARNING};
 use http::{Request, Response, request};
 use hyper::body::Incoming;
 
+use super::compress;
 use super::documents::Documents;
 use super::exchange::{Exchange, asked, failure, header, text};
 use super::health::Health;
@@ -37,6 +38,8 @@ const WARNINGS_BYTES: usize = 4096;
 pub struct Limits {
     /// Bytes of a body.
     pub body: usize,
+    /// Answers shorter than this are not packed.
+    pub gzip: usize,
     /// How long a request may take that neither watches nor streams.
     pub request: Duration,
     /// The least that a watch lives which does not say how long.
@@ -124,7 +127,7 @@ impl Server {
             ),
         };
         warn(&mut response, &exchange.caller);
-        (verb, response)
+        (verb, compress::answer(response, head, self.limits.gzip))
     }
 
     /// Who asks, if they may ask for this at all.
@@ -257,6 +260,10 @@ impl Exchange<'_> {
         }
         if resource.storage.is_none() {
             return self.review(&at).await;
+        }
+        let of_one = matches!(target.verb, "get" | "update" | "patch" | "delete");
+        if of_one && target.name.is_empty() {
+            return Err(Status::method_not_allowed_here());
         }
         match target.verb {
             "get" => self.get(&at).await,

@@ -14,6 +14,7 @@ use crate::codec::negotiate::accept::Offer;
 use crate::codec::negotiate::body::{self, PatchType};
 use crate::codec::protobuf::encode::encode;
 use crate::model::status::{Result, Status};
+use crate::registry::meta;
 use crate::registry::options::WriteOptions;
 use crate::registry::request::Address;
 use crate::registry::scale::{self, ScaleChange};
@@ -50,6 +51,7 @@ impl Exchange<'_> {
         let style = self.style(offer(&at.resource))?;
         let options = options::write(&self.query);
         let value = self.object(&Expected::of(&at.resource), &options).await?;
+        meta::same_name(&value, &at.name)?;
         let registry = self.server.registry.clone();
         let written = registry.update(&mut self.caller, at, Change::Replace(value), &options, false).await?;
         self.answer(200, &at.resource, written.object, style)
@@ -68,6 +70,7 @@ impl Exchange<'_> {
                 let (kind, shape) = (scale::kind(), Shape::Builtin(&API_AUTOSCALING_V1_SCALE));
                 let expected = Expected { kind: &kind, shape: &shape, kept: &kind };
                 let body = self.object(&expected, &options).await?;
+                meta::same_name(&body, &at.name)?;
                 registry.set_scale(&mut self.caller, at, ScaleChange::Replace(body), &options).await?
             }
             _ => {

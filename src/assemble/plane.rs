@@ -178,7 +178,7 @@ fn server(
         documents: Documents::new(advertised.to_string(), version()),
         health: health(registry, stopping),
         metrics: Metrics::default(),
-        limits: Limits { body: limits::BODY, request: limits::REQUEST, watch: limits::WATCH },
+        limits: Limits { body: limits::BODY, gzip: limits::GZIP_FROM, request: limits::REQUEST, watch: limits::WATCH },
     }))
 }
 

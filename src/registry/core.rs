@@ -103,6 +103,8 @@ pub struct Done {
     pub created: bool,
     /// It exists no more.
     pub deleted: bool,
+    /// The revision at which it was before this write.
+    pub before: Option<Revision>,
 }
 
 impl Registry {
@@ -187,6 +189,7 @@ impl Registry {
         decided: Step,
         dry_run: bool,
     ) -> Result<std::result::Result<Done, Option<Entry>>> {
+        let before = seen.map(|seen| seen.object.revision);
         let (value, ttl, delete) = match decided {
             Step::Keep => (None, None, false),
             Step::Put { value, ttl } => (Some(value), ttl, false),
@@ -194,16 +197,16 @@ impl Registry {
         };
         let Some(value) = value else {
             let object = seen.ok_or_else(|| Status::internal("nothing to keep"))?.object.clone();
-            return Ok(Ok(Done { object, created: false, deleted: false }));
+            return Ok(Ok(Done { object, created: false, deleted: false, before }));
         };
         let sealed = Sealed::new(value, storage)?;
         if let Some(seen) = seen.filter(|seen| !delete && sealed.is_same(&seen.object)) {
-            return Ok(Ok(Done { object: seen.object.clone(), created: false, deleted: false }));
+            return Ok(Ok(Done { object: seen.object.clone(), created: false, deleted: false, before }));
         }
         let expect = seen.map_or(Expect::Absent, |seen| Expect::At(seen.object.revision));
         let done = |revision| {
             let object = Arc::new(sealed.object(at, storage, revision)?);
-            Ok(Ok(Done { object, created: seen.is_none(), deleted: delete }))
+            Ok(Ok(Done { object, created: seen.is_none(), deleted: delete, before }))
         };
         if dry_run {
             return done(seen.filter(|_| !delete).map(|seen| seen.object.revision));

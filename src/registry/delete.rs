@@ -81,7 +81,12 @@ impl Registry {
         list: &ListOptions,
     ) -> Result<super::read::Listed> {
         options.validate()?;
-        let listed = self.list(at, list).await?;
+        let listed = self.list(at, list).await.map_err(|mut status| {
+            if status.message.starts_with("continue key is not valid") {
+                status.message = format!("invalid continue token: {}", status.message);
+            }
+            status
+        })?;
         for object in &listed.items {
             let one = Address { namespace: object.namespace().into(), name: object.name().into(), ..at.clone() };
             match self.delete(caller, &one, options).await {

@@ -22,7 +22,6 @@ pub fn init(object: &mut Value, now: Time, entropy: &Entropy) {
     object::set_meta(object, "deletionTimestamp", Value::Null);
     object::set_meta(object, "deletionGracePeriodSeconds", Value::Null);
     object::set_meta(object, "selfLink", Value::Null);
-    object::set_meta(object, "resourceVersion", Value::Null);
     if object::name(object).is_empty() && !object::meta_str(object, "generateName").is_empty() {
         generate_name(object, entropy);
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
+use base64::alphabet;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
 
 use super::core::{FRESHNESS, Registry, cache_status, storage};
@@ -14,6 +16,7 @@ use crate::cache::index::Index;
 use crate::cache::lister::Query;
 use crate::cache::object::Object;
 use crate::cache::shelf::Shelf;
+use crate::codec::json::syntax::explain;
 use crate::model::gotext;
 use crate::model::revision::Revision;
 use crate::model::selector::field::FieldSelector;
@@ -28,6 +31,14 @@ Continuing with the provided token results in an inconsistent list - objects tha
 the time the first chunk was returned and now may show up in the list.";
 
 const TOO_OLD: &str = "The resourceVersion for the provided list is too old.";
+
+/// Go does not mind bits that are left over.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
+);
 
 /// A page of a list.
 #[derive(Clone, Debug)]
@@ -85,7 +96,8 @@ impl Registry {
         let token = self.token(options)?;
         let as_of = as_of(options, token.as_ref())?;
         let (revision, shelf) = self.snapshot(storage, as_of, options).await?;
-        let limit = if as_of == AsOf::Any { 0 } else { options.limit.max(0) as usize };
+        let limit =
+            if as_of == AsOf::Any || options.resource_version == "0" { 0 } else { options.limit.max(0) as usize };
         let mut listed = page(at, &shelf, token.as_ref().map(|t| t.start.as_str()), limit, options);
         listed.revision = revision;
         if !listed.continue_token.is_empty() {
@@ -141,9 +153,9 @@ impl Registry {
 impl Token {
     fn parse(text: &str) -> Result<Self> {
         let invalid = |why: String| Status::bad_request(format!("continue key is not valid: {why}"));
-        let trimmed = text.trim_end_matches('=');
-        let bytes = URL_SAFE_NO_PAD.decode(trimmed).map_err(|error| invalid(error.to_string()))?;
-        let token: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let bytes = LENIENT.decode(text.trim_end_matches('=')).map_err(|error| invalid(error.to_string()))?;
+        let token: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| invalid(explain(&bytes).unwrap_or_else(|| error.to_string())))?;
         if token.v != TOKEN_VERSION {
             return Err(invalid(format!("server does not recognize this encoded version {}", gotext::quote(&token.v))));
         }

@@ -1,5 +1,7 @@
 //! Create and update, whatever the kind: the order of a write stands here, top down.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::core::{Current, Done, Registry, Step, rules, storage};
@@ -142,6 +144,9 @@ impl Registry {
         let done = outcome?;
         if done.deleted {
             self.hooks.after_delete(self, at, &done.object).await;
+            // An update that ended the object shows it as the update found it.
+            let object = Arc::new(done.object.at(done.before.unwrap_or(done.object.revision)));
+            return Ok(Written { object, created: false });
         }
         Ok(Written { object: done.object, created: done.created })
     }
