@@ -26,7 +26,7 @@ impl Registry {
         }
         self.own(caller, at, Some(&json!({})), &mut value, options);
         self.admit(caller, at, Operation::Create, Some(&mut value), None, options).await?;
-        let (rules, cx) = (rules(&at.resource), self.cx(&at.resource, &caller.user));
+        let (rules, cx) = (rules(&at.resource), self.cx(at, &caller.user));
         let mut errors = Vec::new();
         (rules.validate)(&cx, &At::new(&value, at.resource.shape.message()), &mut errors);
         if !errors.is_empty() {
