@@ -23,12 +23,19 @@ use crate::config::flags::Flags;
 use crate::pki::authority::{Authority, Leaf};
 use crate::pki::folder::{Pki, Serving};
 use crate::pki::kubeconfig::Kubeconfig;
+use crate::registry::hooks::services::ranges::Ranges;
 
 /// The folder of keys and certificates, with a serving certificate for where this server is reached.
-pub fn pki(flags: &Flags, advertised: IpAddr, clock: &Clock, entropy: &Entropy) -> Result<Pki, StartError> {
+pub fn pki(
+    flags: &Flags,
+    advertised: IpAddr,
+    ranges: &Ranges,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<Pki, StartError> {
     let hostname = std::fs::read_to_string("/etc/hostname").unwrap_or_default().trim().to_owned();
     let mut addresses = vec![advertised];
-    addresses.extend(flags.service_cluster_ip_range.iter().filter_map(|range| range.hosts().next()));
+    addresses.extend(ranges.addresses.iter().map(|range| range.address(0)));
     if !flags.bind_address.is_unspecified() {
         addresses.push(flags.bind_address);
     }

@@ -1,10 +1,12 @@
 //! The composition root: from flags to a running control plane.
 //!
 //! It owns the order in which parts start and end, and nothing else does. In reading order: `plane` (start and stop),
+//! `core` (the registry and what it stands on),
 //! `identity` (who is believed), `subjects` and `roles` (what identity reads of the cache), `bootstrap` (the objects of a
 //! fresh plane), `service` (the plane as the Service `kubernetes`).
 
 pub mod bootstrap;
+pub mod core;
 pub mod identity;
 pub mod plane;
 pub mod roles;

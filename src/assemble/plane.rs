@@ -9,34 +9,26 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::{bootstrap, identity, roles, service};
-use crate::admission::chain::Chain;
+use super::{bootstrap, core, identity, roles, service};
 use crate::apiserver::documents::Documents;
 use crate::apiserver::health::{Check, Health};
 use crate::apiserver::listen::{self, Bounds};
 use crate::apiserver::metrics::Metrics;
 use crate::apiserver::reviews::Tokens;
 use crate::apiserver::server::{Limits, Parts as ServerParts, Server};
-use crate::auth::authorizer::{self, Mode};
 use crate::auth::identity::User;
 use crate::auth::rbac::Rbac;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::base::tasks::Tasks;
-use crate::cache::handle::{Cache, Options};
-use crate::cache::limits::Limits as CacheLimits;
 use crate::config::flags::Flags;
 use crate::config::limits;
-use crate::model::duration::Duration as GoDuration;
+use crate::controllers;
 use crate::pki::folder::Pki;
 use crate::registry::client::Client;
-use crate::registry::core::{Parts, Registry};
-use crate::registry::hooks::{self, Hooks};
-use crate::registry::stored::Versions;
-use crate::schema::catalog::{Catalog, Live};
-use crate::store::contract::{Store, StoreError};
+use crate::registry::core::Registry;
+use crate::store::contract::StoreError;
 use crate::store::embedded::Embedded;
-use crate::store::etcd::{self, Etcd};
 
 /// Why a plane does not start.
 #[derive(Debug, thiserror::Error)]
@@ -77,18 +69,21 @@ impl Plane {
         let listener = TcpListener::bind(wanted).await.map_err(|error| StartError::Listen(wanted, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(wanted, error))?;
         let advertised = SocketAddr::new(advertise(flags), address.port());
-        let pki = identity::pki(flags, advertised.ip(), &clock, &entropy)?;
+        let ranges = core::ranges(flags)?;
+        let pki = identity::pki(flags, advertised.ip(), &ranges, &clock, &entropy)?;
         let tls = identity::tls(flags, &pki)?;
-        let (store, embedded) = open_store(flags, &clock, &entropy).await?;
+        let (store, embedded) = core::open_store(flags, &clock, &entropy).await?;
         let rbac = Arc::new(Rbac::default());
-        let registry = registry(flags, store, &rbac, &clock, &entropy, &tasks).await?;
+        let registry = core::registry(flags, &ranges, store, &rbac, &clock, &entropy, &tasks).await?;
         let roles = roles::Roles::open(&registry.cache, rbac).map_err(|error| StartError::Tls(error.to_string()))?;
         tasks.start("roles", |stop| roles.follow(stop));
         let client = Client::new(&registry, User::new("system:apiserver", &["system:masters"]), "kube-apiserver");
         bootstrap::run(&client).await.map_err(StartError::Bootstrap)?;
-        service::run(&client, advertised, &flags.service_cluster_ip_range).await.map_err(StartError::Bootstrap)?;
+        service::run(&client, advertised, &ranges).await.map_err(StartError::Bootstrap)?;
         let stopping = Arc::new(AtomicBool::new(false));
         let server = server(flags, &registry, &pki, advertised, &stopping)?;
+        controllers::start(&registry, &tasks, &controllers(flags))
+            .map_err(|error| StartError::Flag(error.to_string()))?;
         let kubeconfig = identity::admin_kubeconfig(flags, &pki, address.port(), &clock, &entropy)?;
         tasks.start("api", move |stop| listen::serve(listener, Arc::new(tls), server, bounds(), stop));
         Ok(Self { address, kubeconfig, registry, tasks, embedded, stopping })
@@ -104,61 +99,8 @@ impl Plane {
     }
 }
 
-async fn open_store(
-    flags: &Flags,
-    clock: &Clock,
-    entropy: &Entropy,
-) -> Result<(Arc<dyn Store>, Option<Arc<Embedded>>), StartError> {
-    if flags.etcd_servers.is_empty() {
-        let path = flags.data_dir.join("store.db");
-        let embedded = Arc::new(Embedded::open(&path, clock.clone(), entropy).await?);
-        return Ok((embedded.clone(), Some(embedded)));
-    }
-    let options = etcd::Options {
-        servers: flags.etcd_servers.clone(),
-        prefix: Some(flags.etcd_prefix.clone()),
-        cafile: flags.etcd_cafile.clone(),
-        certfile: flags.etcd_certfile.clone(),
-        keyfile: flags.etcd_keyfile.clone(),
-    };
-    Ok((Arc::new(Etcd::new(&options, clock.clone())?), None))
-}
-
-async fn registry(
-    flags: &Flags,
-    store: Arc<dyn Store>,
-    rbac: &Arc<Rbac>,
-    clock: &Clock,
-    entropy: &Entropy,
-    tasks: &Tasks,
-) -> Result<Registry, StartError> {
-    let catalog = Live::new(Catalog::builtin());
-    let convert = Arc::new(Versions(catalog.clone()));
-    let options = Options {
-        prefix: "/registry/".into(),
-        storages: catalog.load().storages(),
-        convert: convert.clone(),
-        limits: CacheLimits::default(),
-        clock: clock.clone(),
-    };
-    let cache = Cache::open(store.clone(), options, tasks).await?;
-    let modes: Vec<&str> = flags.authorization_mode.iter().map(String::as_str).collect();
-    let modes = Mode::parse(&modes).map_err(StartError::Flag)?;
-    let authorizer = authorizer::Chain::of_modes(&modes, rbac, None).map_err(StartError::Flag)?;
-    let event_ttl = span("--event-ttl", &flags.event_ttl)?;
-    Ok(Registry::new(Parts {
-        catalog,
-        store,
-        cache,
-        clock: clock.clone(),
-        entropy: entropy.clone(),
-        admission: Chain::default(),
-        authorizer,
-        hooks: Hooks::new(hooks::all(event_ttl)),
-        convert,
-        prefix: "/registry".into(),
-        allow_privileged: flags.allow_privileged,
-    }))
+fn controllers(flags: &Flags) -> controllers::config::Config {
+    controllers::config::Config { enabled: flags.controllers.clone(), ..Default::default() }
 }
 
 fn server(
@@ -207,12 +149,6 @@ fn health(registry: &Registry, stopping: &Arc<AtomicBool>) -> Health {
             ),
         ),
     ])
-}
-
-/// A flag's duration in Go's form.
-fn span(flag: &str, text: &str) -> Result<Duration, StartError> {
-    let bad = |why: String| StartError::Flag(format!("{flag}: {why}"));
-    GoDuration::parse(text).map_err(bad)?.to_std().ok_or_else(|| bad("must not be negative".into()))
 }
 
 /// `/version`.

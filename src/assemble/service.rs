@@ -2,12 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::registry::client::{Client, Target};
+use crate::registry::hooks::services::addresses::default_range;
+use crate::registry::hooks::services::ranges::Ranges;
 
 const CIDRS: Target = Target::new("networking.k8s.io", "servicecidrs", "", "kubernetes");
 const SERVICE: Target = Target::new("", "services", "default", "kubernetes");
@@ -17,15 +18,14 @@ const TRACKING: Target =
     Target::new("", "configmaps", "kube-system", "kube-apiserver-legacy-service-account-token-tracking");
 
 /// Makes or corrects them. `advertised` is where other machines reach this server.
-pub async fn run(client: &Client, advertised: SocketAddr, ranges: &[IpNet]) -> Result<()> {
-    let cidrs: Vec<String> = ranges.iter().map(ToString::to_string).collect();
-    if make(client, CIDRS, json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": cidrs}})).await? {
+pub async fn run(client: &Client, advertised: SocketAddr, ranges: &Ranges) -> Result<()> {
+    if make(client, CIDRS, default_range(ranges)).await? {
         let ready = json!({"type": "Ready", "status": "True", "reason": "",
             "message": "Kubernetes default Service CIDR is ready",
             "lastTransitionTime": client.registry().now().to_text().as_str()});
         client.merge(CIDRS.part("status"), &json!({"status": {"conditions": [ready]}})).await?;
     }
-    make(client, SERVICE, service(advertised.port(), ranges.first().and_then(|range| range.hosts().next()))).await?;
+    make(client, SERVICE, service(advertised.port(), ranges.addresses[0].address(0))).await?;
     // An address of this machine alone is no endpoint.
     if !advertised.ip().is_loopback() {
         converge(client, ENDPOINTS, endpoints(advertised)).await?;
@@ -57,17 +57,15 @@ async fn converge(client: &Client, target: Target<'_>, wanted: Value) -> Result<
     client.merge(target, &patch).await.map(|_| ())
 }
 
-fn service(port: u16, address: Option<IpAddr>) -> Value {
+fn service(port: u16, address: IpAddr) -> Value {
     let mut service = json!({
         "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
         "spec": {"type": "ClusterIP", "sessionAffinity": "None", "ipFamilyPolicy": "SingleStack",
             "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": port}]}
     });
-    if let Some(address) = address {
-        service["spec"]["clusterIP"] = address.to_string().into();
-        service["spec"]["clusterIPs"] = json!([address.to_string()]);
-        service["spec"]["ipFamilies"] = json!([family(address)]);
-    }
+    service["spec"]["clusterIP"] = address.to_string().into();
+    service["spec"]["clusterIPs"] = json!([address.to_string()]);
+    service["spec"]["ipFamilies"] = json!([family(address)]);
     service
 }
 

@@ -59,8 +59,8 @@ pub struct Flags {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub api_audiences: Vec<String>,
     /// Where services get their addresses: one range, or one of each family.
-    #[arg(long, value_name = "CIDRS", value_delimiter = ',', default_value = "10.96.0.0/16")]
-    pub service_cluster_ip_range: Vec<IpNet>,
+    #[arg(long, value_name = "CIDRS", default_value = "10.96.0.0/16")]
+    pub service_cluster_ip_range: String,
     /// Where services get their node ports.
     #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767")]
     pub service_node_port_range: String,
