@@ -125,6 +125,12 @@ impl Client {
         self.registry.get(&at, "").await
     }
 
+    /// Gives a pod its node, as a `v1` Binding says.
+    pub async fn bind(&self, namespace: &str, name: &str, binding: &Value) -> Result<Written> {
+        let at = self.authorize("create", Target::new("", "pods", namespace, name).part("binding"))?;
+        self.registry.bind(&mut self.caller(), &at, binding.clone(), &WriteOptions::default()).await
+    }
+
     pub async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<Deleted> {
         let at = self.authorize("delete", target)?;
         self.registry.delete(&mut self.caller(), &at, options).await

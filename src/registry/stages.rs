@@ -133,7 +133,7 @@ impl Registry {
 }
 
 /// Create, update or patch options as admission reviews show them.
-fn options_value(operation: Operation, options: &WriteOptions) -> Value {
+pub(super) fn options_value(operation: Operation, options: &WriteOptions) -> Value {
     let kind = match operation {
         Operation::Create => "CreateOptions",
         Operation::Update => "UpdateOptions",

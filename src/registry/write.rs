@@ -295,16 +295,24 @@ impl Registry {
     }
 
     /// A PUT whose body has a uid is of that object only.
-    fn same_uid(&self, at: &Address, expected: &str, current: &Value) -> Result<()> {
-        if expected.is_empty() || expected == object::uid(current) {
+    pub(super) fn same_uid(&self, at: &Address, expected: &str, current: &Value) -> Result<()> {
+        self.same(at, "UID", expected, object::uid(current))
+    }
+
+    /// A write that names a version is of that version only.
+    pub(super) fn same_version(&self, at: &Address, expected: &str, current: &Value) -> Result<()> {
+        self.same(at, "ResourceVersion", expected, object::resource_version(current))
+    }
+
+    fn same(&self, at: &Address, what: &str, expected: &str, found: &str) -> Result<()> {
+        if expected.is_empty() || expected == found {
             return Ok(());
         }
         let key = self.key(storage(&at.resource)?, &at.namespace, &at.name);
         let key = key.strip_prefix(&self.prefix).unwrap_or(&key);
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
-             UID in precondition: {expected}, UID in object meta: {}",
-            object::uid(current)
+             {what} in precondition: {expected}, {what} in object meta: {found}"
         );
         Err(Status::conflict(&at.resource.name, &at.name, why))
     }

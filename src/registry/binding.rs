@@ -1,0 +1,222 @@
+//! Binding: a pod is given its node, once. What `POST pods/NAME/binding` and `POST bindings` do.
+
+use serde_json::{Map, Value, json};
+
+use super::core::{Registry, Step};
+use super::options::WriteOptions;
+use super::request::{Address, Caller, Written};
+use super::stages::options_value;
+use crate::admission::chain::{Attributes, Operation};
+use crate::model::field::FieldErrors;
+use crate::model::names::{GroupResource, GroupVersionKind};
+use crate::model::object;
+use crate::model::status::{Result, Status};
+use crate::rules::all;
+use crate::rules::at::At;
+use crate::schema::table;
+
+impl Registry {
+    /// Binds the pod at this address (its subresource is `binding`) as the Binding says.
+    pub async fn bind(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        mut binding: Value,
+        options: &WriteOptions,
+    ) -> Result<Written> {
+        self.admit_binding(caller, at, &mut binding, options, false).await?;
+        if object::name(&binding) != at.name {
+            return Err(Status::bad_request("name in URL does not match name in Binding object"));
+        }
+        let kind = GroupVersionKind::new("", "v1", "Binding");
+        let mut errors = FieldErrors::new();
+        let shape = table::message("k8s.io.api.core.v1.Binding");
+        (all::rules(&kind).validate)(&self.cx(at, &caller.user), &At::new(&binding, shape), &mut errors);
+        if !errors.is_empty() {
+            return Err(Status::unknown(aggregate(&errors)));
+        }
+        self.admit_binding(caller, at, &mut binding, options, true).await?;
+        let mut transaction = self.begin(at, options.is_dry_run()).await?;
+        loop {
+            let decided = match transaction.seen() {
+                Some(current) => self.bound(at, &current.value, &binding),
+                None => Err(Status::not_found(&at.resource.name, &at.name)),
+            };
+            if let Some(done) = transaction.conclude(decided).await? {
+                return Ok(Written { object: done.object, created: false });
+            }
+        }
+    }
+
+    fn bound(&self, at: &Address, current: &Value, binding: &Value) -> Result<Step> {
+        self.same_uid(at, object::uid(binding), current)?;
+        self.same_version(at, object::resource_version(binding), current)?;
+        let mut pod = current.clone();
+        assign(&mut pod, binding, self.now().to_text().as_str())
+            .map_err(|why| Status::conflict(&GroupResource::new("", "pods/binding"), &at.name, why))?;
+        Ok(Step::Put { value: pod, ttl: None })
+    }
+
+    async fn admit_binding(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        binding: &mut Value,
+        options: &WriteOptions,
+        is_last: bool,
+    ) -> Result<()> {
+        let shown = options_value(Operation::Create, options);
+        let Caller { user, warnings, .. } = caller;
+        let mut attributes = Attributes {
+            user,
+            operation: Operation::Create,
+            resource: &at.resource,
+            subresource: "binding",
+            namespace: &at.namespace,
+            name: &at.name,
+            shown: &at.name,
+            old: None,
+            dry_run: options.is_dry_run(),
+            options: &shown,
+            warnings,
+        };
+        if is_last {
+            return self.admission.validate(&mut attributes, Some(binding)).await;
+        }
+        self.admission.admit(&mut attributes, Some(binding)).await.map(drop)
+    }
+}
+
+/// Puts the node, the annotations and the labels of a binding into a pod that may have them.
+fn assign(pod: &mut Value, binding: &Value, now: &str) -> std::result::Result<(), String> {
+    let name = object::name(pod);
+    if object::is_deleting(pod) {
+        return Err(format!("pod {name} is being deleted, cannot be assigned to a host"));
+    }
+    if let Some(node) = pod["spec"]["nodeName"].as_str().filter(|node| !node.is_empty()) {
+        return Err(format!("pod {name} is already assigned to node {}", crate::model::gotext::quote(node)));
+    }
+    if pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
+        return Err(format!("pod {name} has non-empty .spec.schedulingGates"));
+    }
+    pod["spec"]["nodeName"] = binding["target"]["name"].clone();
+    for field in ["annotations", "labels"] {
+        let Some(given) = binding["metadata"][field].as_object().filter(|given| !given.is_empty()) else { continue };
+        let Some(meta) = object::metadata_mut(pod) else { continue };
+        let kept = meta.entry(field).or_insert_with(|| json!({}));
+        if !kept.is_object() {
+            *kept = json!({});
+        }
+        kept.as_object_mut().into_iter().for_each(|kept| kept.extend(given.clone()));
+    }
+    if !pod["status"].is_object() {
+        pod["status"] = json!({});
+    }
+    if let Some(status) = pod["status"].as_object_mut() {
+        status.remove("nominatedNodeName");
+        set_condition(status, json!({"type": "PodScheduled", "status": "True"}), now);
+    }
+    Ok(())
+}
+
+/// Adds a condition or replaces the one of its type; its transition time is kept while its status stays.
+fn set_condition(status: &mut Map<String, Value>, mut condition: Value, now: &str) {
+    let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+    if !conditions.is_array() {
+        *conditions = json!([]);
+    }
+    let Some(conditions) = conditions.as_array_mut() else { return };
+    condition["lastTransitionTime"] = now.into();
+    match conditions.iter_mut().find(|known| known["type"] == condition["type"]) {
+        Some(known) => {
+            if known["status"] == condition["status"] && !known["lastTransitionTime"].is_null() {
+                condition["lastTransitionTime"] = known["lastTransitionTime"].clone();
+            }
+            *known = condition;
+        }
+        None => conditions.push(condition),
+    }
+}
+
+/// Several errors in one message, as Go's aggregates read: each once.
+fn aggregate(errors: &FieldErrors) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for text in errors.iter().map(ToString::to_string) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    if texts.len() == 1 { texts.remove(0) } else { format!("[{}]", texts.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::client::Target;
+    use crate::registry::fixture::{client, value};
+
+    const POD: Target = Target::new("", "pods", "default", "a");
+
+    fn pod(spec: Value) -> Value {
+        json!({"metadata": {"name": "a", "namespace": "default", "labels": {"x": "1"}}, "spec": spec})
+    }
+
+    fn binding(node: &str) -> Value {
+        json!({"metadata": {"name": "a", "annotations": {"why": "room"}}, "target": {"kind": "Node", "name": node}})
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_gets_its_node_once() {
+        let client = client().await;
+        client.create(POD, &pod(json!({"containers": [{"name": "c", "image": "i"}]}))).await.expect("created");
+        let mut other = binding("n1");
+        other["metadata"]["uid"] = "another".into();
+        let refused = client.bind("default", "a", &other).await.expect_err("another pod");
+        assert_eq!(refused.code, 409);
+        assert!(refused.message.contains("Precondition failed: UID in precondition: another"), "{}", refused.message);
+
+        let bound = client.bind("default", "a", &binding("n1")).await.expect("bound");
+        let shown = value(client.registry(), "", "pods", &bound.object);
+        assert_eq!(shown["spec"]["nodeName"], "n1");
+        assert_eq!(shown["metadata"]["annotations"], json!({"why": "room"}));
+        let conditions = shown["status"]["conditions"].as_array().expect("conditions");
+        let scheduled = conditions.iter().find(|c| c["type"] == "PodScheduled").expect("scheduled");
+        assert_eq!(
+            (&scheduled["status"], &scheduled["lastTransitionTime"]),
+            (&json!("True"), &json!("2026-01-01T00:00:00Z"))
+        );
+
+        let again = client.bind("default", "a", &binding("n2")).await.expect_err("assigned");
+        let why = "Operation cannot be fulfilled on pods/binding \"a\": pod a is already assigned to node \"n1\"";
+        assert_eq!((again.code, again.message.as_str()), (409, why));
+        let missing = json!({"metadata": {"name": "b"}, "target": {"name": "n1"}});
+        let missing = client.bind("default", "b", &missing).await.expect_err("no pod");
+        assert_eq!((missing.code, missing.message.as_str()), (404, "pods \"b\" not found"));
+        let named = client.bind("default", "b", &binding("n1")).await.expect_err("another name");
+        assert_eq!(named.message, "name in URL does not match name in Binding object");
+    }
+
+    #[test]
+    fn gates_and_deletion_hold_a_pod() {
+        let mut gated = pod(json!({"schedulingGates": [{"name": "g"}]}));
+        let why = assign(&mut gated, &binding("n1"), "now").expect_err("gated");
+        assert_eq!(why, "pod a has non-empty .spec.schedulingGates");
+        let mut dying = pod(json!({}));
+        object::set_meta(&mut dying, "deletionTimestamp", "2026-01-01T00:00:00Z".into());
+        let why = assign(&mut dying, &binding("n1"), "now").expect_err("dying");
+        assert_eq!(why, "pod a is being deleted, cannot be assigned to a host");
+    }
+
+    #[test]
+    fn a_condition_keeps_its_transition_while_its_status_stays() {
+        let mut status = Map::new();
+        set_condition(&mut status, json!({"type": "A", "status": "True"}), "1");
+        set_condition(&mut status, json!({"type": "A", "status": "True", "reason": "r"}), "2");
+        assert_eq!(
+            status["conditions"],
+            json!([{"type": "A", "status": "True", "reason": "r", "lastTransitionTime": "1"}])
+        );
+        set_condition(&mut status, json!({"type": "A", "status": "False"}), "3");
+        assert_eq!(status["conditions"], json!([{"type": "A", "status": "False", "lastTransitionTime": "3"}]));
+    }
+}
