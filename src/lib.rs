@@ -16,6 +16,7 @@ pub mod admission;
 pub mod registry;
 pub mod apiserver;
 pub mod controllers;
+pub mod scheduler;
 pub mod config;
 pub mod assemble;
 pub mod cli;
