@@ -66,7 +66,10 @@ impl Roles {
     }
 
     fn resync(&mut self, snapshot: &Snapshot) {
-        for (shelf, (_, kind)) in snapshot.shelves.iter().zip(KINDS) {
+        for shelf in &snapshot.shelves {
+            let Some((_, kind)) = KINDS.into_iter().find(|(name, _)| *name == shelf.storage.shelf.resource) else {
+                continue;
+            };
             self.shelves.insert(shelf.id, (kind, shelf.storage.shape.clone()));
             let objects = shelf.list(Query::default()).objects;
             let gone: Vec<_> = self
@@ -89,5 +92,37 @@ impl Roles {
             Some(after) => self.told.insert(key, after),
             None => self.told.remove(&key),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::auth::identity::User;
+    use crate::registry::client::Target;
+    use crate::registry::fixture;
+
+    #[tokio::test]
+    async fn roles_are_told_as_roles_and_bindings_as_bindings() {
+        let client = fixture::client().await;
+        let role = json!({"metadata": {"name": "reader"}, "rules": [
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]});
+        client.create(Target::new(GROUP, "clusterroles", "", "reader"), &role).await.expect("a role");
+        let rbac = Arc::new(Rbac::default());
+        let mut roles = Roles::open(&client.registry().cache, rbac.clone()).expect("shelves");
+        let binding = json!({"metadata": {"name": "readers"},
+            "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": "reader"},
+            "subjects": [{"kind": "User", "apiGroup": GROUP, "name": "ann"}]});
+        let ann = User::new("ann", &[]);
+        assert_eq!(rbac.rules_for(&ann, "").0, []);
+        client.create(Target::new(GROUP, "clusterrolebindings", "", "readers"), &binding).await.expect("a binding");
+        while roles.told.len() < 2 {
+            let update = roles.subscription.next().await;
+            roles.take(update);
+        }
+        let (rules, errors) = rbac.rules_for(&ann, "");
+        assert_eq!((rules.len(), errors.as_str()), (1, ""));
     }
 }
