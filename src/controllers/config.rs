@@ -1,6 +1,7 @@
 //! What the controllers can be told: the flags of kube-controller-manager that matter to them.
 
 use super::table::{CONTROLLERS, Row};
+use crate::auth::token::issue::Issuer;
 
 /// Settings of all controllers. The default is stock's.
 #[derive(Clone, Debug)]
@@ -11,11 +12,21 @@ pub struct Config {
     pub terminated_pods: usize,
     /// (name, runs at a time): `--concurrent-deployment-syncs` and its like, where they differ from the table.
     pub workers: Vec<(String, usize)>,
+    /// `--root-ca-file`, in PEM: what clients in pods trust this API by. Empty: nobody is told.
+    pub root_ca: String,
+    /// `--service-account-private-key-file`: signs the tokens that lie in secrets. `None`: there are none.
+    pub tokens: Option<Issuer>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { enabled: vec!["*".into()], terminated_pods: 12_500, workers: Vec::new() }
+        Self {
+            enabled: vec!["*".into()],
+            terminated_pods: 12_500,
+            workers: Vec::new(),
+            root_ca: String::new(),
+            tokens: None,
+        }
     }
 }
 

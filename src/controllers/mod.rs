@@ -43,6 +43,7 @@
 //! `item` (an object to work on), `owner`, `pods`, `conditions`, `batch` (what several share); `events` (what users are
 //! told); then one file or folder a controller.
 
+pub mod account_tokens;
 pub mod aggregation;
 pub mod batch;
 pub mod conditions;
@@ -58,6 +59,8 @@ pub mod pod_gc;
 pub mod pods;
 pub mod replicaset;
 pub mod resources;
+pub mod root_ca;
+pub mod service_account;
 mod start;
 pub mod table;
 #[cfg(test)]

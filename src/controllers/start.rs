@@ -31,7 +31,11 @@ pub fn start(registry: &Registry, tasks: &Tasks, config: &Config) -> Result<(), 
     let rows = config.chosen().map_err(StartError::Unknown)?;
     let events = super::events::start(registry, tasks);
     for row in rows {
-        let controller: Arc<_> = (row.build)(config).into();
+        let Some(controller) = (row.build)(config) else {
+            tracing::info!(controller = row.name, "not started: the configuration lacks what it needs");
+            continue;
+        };
+        let controller: Arc<_> = controller.into();
         let cx = context(registry, row, &events);
         let runner = Runner::new(row.name, controller, cx, config.workers(row))?;
         tasks.start(row.name, |stop| runner.run(stop));
@@ -40,7 +44,11 @@ pub fn start(registry: &Registry, tasks: &Tasks, config: &Config) -> Result<(), 
 }
 
 fn context(registry: &Registry, row: &Row, events: &super::events::Sender) -> Cx {
-    let client = Client::new(registry, User::controller(row.account), AGENT);
+    let user = match row.account {
+        "" => User::new("system:kube-controller-manager", &["system:authenticated"]),
+        account => User::controller(account),
+    };
+    let client = Client::new(registry, user, AGENT);
     let recorder = Recorder::new(events.clone(), client.clone(), row.name);
     Cx::new(Plane { registry: registry.clone() }, client, recorder)
 }

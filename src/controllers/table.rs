@@ -1,5 +1,6 @@
 //! Which controllers there are: one row each.
 
+use super::account_tokens::AccountTokens;
 use super::aggregation::Aggregation;
 use super::config::Config;
 use super::deployment::Deployments;
@@ -8,6 +9,8 @@ use super::harness::Controller;
 use super::namespace::Namespaces;
 use super::pod_gc::PodGc;
 use super::replicaset::ReplicaSets;
+use super::root_ca::RootCa;
+use super::service_account::DefaultAccounts;
 
 /// A controller.
 pub struct Row {
@@ -15,13 +18,14 @@ pub struct Row {
     pub name: &'static str,
     /// Its older, shorter name: `replicaset`.
     pub alias: &'static str,
-    /// The service account in `kube-system` as which it writes.
+    /// The service account in `kube-system` as which it writes; empty: kube-controller-manager itself.
     pub account: &'static str,
     /// Keys worked on at a time.
     pub workers: usize,
     /// Whether `*` names it.
     pub by_default: bool,
-    pub build: fn(&Config) -> Box<dyn Controller>,
+    /// `None`: the configuration lacks what it needs.
+    pub build: fn(&Config) -> Option<Box<dyn Controller>>,
 }
 
 /// All of them, by name.
@@ -32,7 +36,7 @@ pub static CONTROLLERS: &[Row] = &[
         account: "clusterrole-aggregation-controller",
         workers: 1,
         by_default: true,
-        build: |_| Box::new(Aggregation),
+        build: |_| Some(Box::new(Aggregation)),
     },
     Row {
         name: "deployment-controller",
@@ -40,7 +44,7 @@ pub static CONTROLLERS: &[Row] = &[
         account: "deployment-controller",
         workers: 5,
         by_default: true,
-        build: |_| Box::new(Deployments),
+        build: |_| Some(Box::new(Deployments)),
     },
     Row {
         name: "garbage-collector-controller",
@@ -48,7 +52,7 @@ pub static CONTROLLERS: &[Row] = &[
         account: "generic-garbage-collector",
         workers: 20,
         by_default: true,
-        build: |_| Box::new(GarbageCollector::default()),
+        build: |_| Some(Box::new(GarbageCollector::default())),
     },
     Row {
         name: "namespace-controller",
@@ -56,7 +60,7 @@ pub static CONTROLLERS: &[Row] = &[
         account: "namespace-controller",
         workers: 10,
         by_default: true,
-        build: |_| Box::new(Namespaces),
+        build: |_| Some(Box::new(Namespaces)),
     },
     Row {
         name: "pod-garbage-collector-controller",
@@ -64,7 +68,7 @@ pub static CONTROLLERS: &[Row] = &[
         account: "pod-garbage-collector",
         workers: 1,
         by_default: true,
-        build: |config| Box::new(PodGc::new(config)),
+        build: |config| Some(Box::new(PodGc::new(config))),
     },
     Row {
         name: "replicaset-controller",
@@ -72,7 +76,7 @@ pub static CONTROLLERS: &[Row] = &[
         account: "replicaset-controller",
         workers: 5,
         by_default: true,
-        build: |_| Box::new(ReplicaSets::sets()),
+        build: |_| Some(Box::new(ReplicaSets::sets())),
     },
     Row {
         name: "replicationcontroller-controller",
@@ -80,7 +84,31 @@ pub static CONTROLLERS: &[Row] = &[
         account: "replication-controller",
         workers: 5,
         by_default: true,
-        build: |_| Box::new(ReplicaSets::replication_controllers()),
+        build: |_| Some(Box::new(ReplicaSets::replication_controllers())),
+    },
+    Row {
+        name: "root-ca-certificate-publisher-controller",
+        alias: "root-ca-cert-publisher",
+        account: "root-ca-cert-publisher",
+        workers: 1,
+        by_default: true,
+        build: |config| Some(Box::new(RootCa::new(config)?)),
+    },
+    Row {
+        name: "serviceaccount-controller",
+        alias: "serviceaccount",
+        account: "service-account-controller",
+        workers: 1,
+        by_default: true,
+        build: |_| Some(Box::new(DefaultAccounts)),
+    },
+    Row {
+        name: "serviceaccount-token-controller",
+        alias: "serviceaccount-token",
+        account: "",
+        workers: 5,
+        by_default: true,
+        build: |config| Some(Box::new(AccountTokens::new(config)?)),
     },
 ];
 
