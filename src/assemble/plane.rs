@@ -18,6 +18,7 @@ use crate::apiserver::reviews::Tokens;
 use crate::apiserver::server::{Limits, Parts as ServerParts, Server};
 use crate::auth::identity::User;
 use crate::auth::rbac::Rbac;
+use crate::auth::token::issue::Issuer;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::base::tasks::Tasks;
@@ -25,6 +26,7 @@ use crate::config::flags::Flags;
 use crate::config::limits;
 use crate::controllers;
 use crate::pki::folder::Pki;
+use crate::pki::key::Key;
 use crate::registry::client::Client;
 use crate::registry::core::Registry;
 use crate::store::contract::StoreError;
@@ -82,7 +84,7 @@ impl Plane {
         service::run(&client, advertised, &ranges).await.map_err(StartError::Bootstrap)?;
         let stopping = Arc::new(AtomicBool::new(false));
         let server = server(flags, &registry, &pki, advertised, &stopping)?;
-        controllers::start(&registry, &tasks, &controllers(flags))
+        controllers::start(&registry, &tasks, &controllers(flags, &pki)?)
             .map_err(|error| StartError::Flag(error.to_string()))?;
         let kubeconfig = identity::admin_kubeconfig(flags, &pki, address.port(), &clock, &entropy)?;
         tasks.start("api", move |stop| listen::serve(listener, Arc::new(tls), server, bounds(), stop));
@@ -99,8 +101,14 @@ impl Plane {
     }
 }
 
-fn controllers(flags: &Flags) -> controllers::config::Config {
-    controllers::config::Config { enabled: flags.controllers.clone(), ..Default::default() }
+fn controllers(flags: &Flags, pki: &Pki) -> Result<controllers::config::Config, StartError> {
+    let issuer = |key: &Arc<Key>| Issuer::new(key.clone(), flags.service_account_issuer.as_str());
+    Ok(controllers::config::Config {
+        enabled: flags.controllers.clone(),
+        root_ca: pki.authority.to_pem()?,
+        tokens: pki.tokens.signing.as_ref().map(issuer),
+        ..Default::default()
+    })
 }
 
 fn server(

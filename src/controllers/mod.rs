@@ -49,6 +49,7 @@ pub mod batch;
 pub mod conditions;
 pub mod config;
 pub mod deployment;
+pub mod endpoints;
 pub mod events;
 pub mod garbage;
 pub mod harness;

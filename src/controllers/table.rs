@@ -4,6 +4,9 @@ use super::account_tokens::AccountTokens;
 use super::aggregation::Aggregation;
 use super::config::Config;
 use super::deployment::Deployments;
+use super::endpoints::legacy::Endpoints;
+use super::endpoints::mirror::Mirror;
+use super::endpoints::slices::EndpointSlices;
 use super::garbage::GarbageCollector;
 use super::harness::Controller;
 use super::namespace::Namespaces;
@@ -45,6 +48,30 @@ pub static CONTROLLERS: &[Row] = &[
         workers: 5,
         by_default: true,
         build: |_| Some(Box::new(Deployments)),
+    },
+    Row {
+        name: "endpoints-controller",
+        alias: "endpoint",
+        account: "endpoint-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(Endpoints::default())),
+    },
+    Row {
+        name: "endpointslice-controller",
+        alias: "endpointslice",
+        account: "endpointslice-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(EndpointSlices::default())),
+    },
+    Row {
+        name: "endpointslice-mirroring-controller",
+        alias: "endpointslicemirroring",
+        account: "endpointslicemirroring-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(Mirror)),
     },
     Row {
         name: "garbage-collector-controller",
