@@ -105,7 +105,7 @@ impl Fault {
 pub struct Bad(String);
 
 impl Bad {
-    /// Already in the form to print.
+    /// Already in the form to print; empty: not to print.
     pub fn plain(text: impl Into<String>) -> Self {
         Self(text.into())
     }

@@ -6,8 +6,10 @@
 //! `at` (a value and where it
 //! stands), `same` (what counts as unchanged), `show` (how a refused object prints), `diff` (how a refused change prints),
 //! `fill` (ways to set what is left out), `checks` (rules that many kinds share), `workload` (rules of kinds that make pods),
-//! then one file or folder a kind.
+//! `custom` (custom resources), then one file or folder a kind.
 
+#[cfg(test)]
+mod transcript;
 pub mod all;
 pub mod api_service;
 pub mod at;
@@ -19,6 +21,7 @@ pub mod cron_job;
 pub mod csi_driver;
 pub mod csi_node;
 pub mod csi_storage_capacity;
+pub mod custom;
 pub mod daemon_set;
 pub mod deployment;
 pub mod diff;
@@ -61,8 +64,6 @@ pub mod show;
 pub mod stateful_set;
 pub mod storage_class;
 pub mod strategy;
-#[cfg(test)]
-mod transcript;
 pub mod volume_attachment;
 pub mod volume_attributes_class;
 pub mod workload;

@@ -130,7 +130,7 @@ pub fn keep_metadata(new: &mut Value, old: &Value) {
 }
 
 /// What no update changes: generation (the strategy may then raise it), creation, and a deletion once begun.
-fn keep_system_fields(new: &mut Value, old: &Value) {
+pub fn keep_system_fields(new: &mut Value, old: &Value) {
     let before = |field: &str| object::metadata(old).and_then(|m| m.get(field)).cloned().unwrap_or(Value::Null);
     object::set_meta(new, "generation", before("generation"));
     object::set_meta(new, "selfLink", Value::Null);

@@ -40,3 +40,8 @@ pub mod value;
 
 pub use error::Fault;
 pub use functions::show;
+
+/// Whether a text is a date as RFC 3339 writes one.
+pub fn is_date(text: &str) -> bool {
+    time::parse_date(text).is_some()
+}

@@ -220,10 +220,19 @@ impl Shape {
 
     /// The declaration of a part: a field's name, or `@items`, `@values`, `@keys`.
     pub fn part(&self, name: &str) -> Option<&Shape> {
+        self.of(name).map(Arc::as_ref)
+    }
+
+    /// The same, to be kept.
+    pub fn shared(&self, name: &str) -> Option<Arc<Shape>> {
+        self.of(name).cloned()
+    }
+
+    fn of(&self, name: &str) -> Option<&Arc<Shape>> {
         match (&self.inner, name) {
             (Inner::Items(of), "@items" | "@values") | (Inner::Values(of), "@items" | "@values") => Some(of),
             _ => match &self.ty {
-                Type::Object(object) => object.field(name).map(Arc::as_ref),
+                Type::Object(object) => object.field(name),
                 _ => None,
             },
         }
