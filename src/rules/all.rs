@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::custom_resource_definition;
 use super::kind::{Defaults, NONE, Rules, STATUS};
 use super::{
     api_service, certificate_signing_request, config_map, controller_revision, cron_job, csi_driver, csi_node,
@@ -31,6 +32,7 @@ pub static RULES: &[&Rules] = &[
     &secret::RULES,
     &service::RULES,
     &service_account::RULES,
+    &custom_resource_definition::RULES,
     &api_service::RULES,
     &controller_revision::RULES,
     &daemon_set::RULES,
@@ -89,6 +91,7 @@ pub static DEFAULTS: &[Defaults] = &[
     row("", "v1", "ResourceQuota", resource_quota::fill),
     row("", "v1", "Secret", secret::fill),
     row("", "v1", "Service", service::fill),
+    row("apiextensions.k8s.io", "v1", "CustomResourceDefinition", custom_resource_definition::fill),
     row("apiregistration.k8s.io", "v1", "APIService", api_service::fill_service),
     row("apps", "v1", "DaemonSet", daemon_set::fill),
     row("apps", "v1", "Deployment", deployment::fill),

@@ -8,8 +8,6 @@
 //! `fill` (ways to set what is left out), `checks` (rules that many kinds share), `workload` (rules of kinds that make pods),
 //! `custom` (custom resources), then one file or folder a kind.
 
-#[cfg(test)]
-mod transcript;
 pub mod all;
 pub mod api_service;
 pub mod at;
@@ -22,6 +20,7 @@ pub mod csi_driver;
 pub mod csi_node;
 pub mod csi_storage_capacity;
 pub mod custom;
+pub mod custom_resource_definition;
 pub mod daemon_set;
 pub mod deployment;
 pub mod diff;
@@ -64,6 +63,8 @@ pub mod show;
 pub mod stateful_set;
 pub mod storage_class;
 pub mod strategy;
+#[cfg(test)]
+mod transcript;
 pub mod volume_attachment;
 pub mod volume_attributes_class;
 pub mod workload;

@@ -201,8 +201,32 @@ impl Writer {
                 }
             }
             Json::IntOrString if value.is_null() => self.text.push('0'),
+            Json::SchemaOrArray | Json::SchemaOrBool | Json::SchemaOrStringArray if !value.is_null() => {
+                self.alternative(value, message);
+            }
             _ => self.plain(value),
         }
+    }
+
+    /// A schema, or what may stand in its place.
+    fn alternative(&mut self, value: &Value, message: &Message) {
+        let schema = value.is_object();
+        let own = |is: bool| if is { value } else { &Value::Null };
+        let parts = match message.json {
+            Json::SchemaOrBool => [("Allows", "allows"), ("Schema", "schema")],
+            Json::SchemaOrArray => [("Schema", "schema"), ("JSONSchemas", "jSONSchemas")],
+            _ => [("Schema", "schema"), ("Property", "property")],
+        };
+        self.text.push('{');
+        for (name, json) in parts {
+            let Some(field) = message.field(json) else { continue };
+            self.name(name);
+            match json {
+                "allows" => self.text.push_str(if schema || *value == true { "true" } else { "false" }),
+                _ => self.field(own(schema == (json == "schema")), field),
+            }
+        }
+        self.text.push('}');
     }
 
     fn object(&mut self, value: &Value, message: &Message, beside: &Value) {

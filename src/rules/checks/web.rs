@@ -1,5 +1,9 @@
 //! URLs and services of webhooks, HTTP headers, paths of files.
 
+use base64::Engine;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
 use crate::model::field::FieldErrors;
 use crate::model::syntax::{Texts, dns1123_subdomain};
 use crate::model::url::Url;
@@ -50,6 +54,13 @@ pub fn webhook_service(at: &At, errs: &mut FieldErrors) {
         port.invalid_as(errs, port.i64(), format!("port is not valid: {text}"));
     }
     service_path(&at.at("path"), errs);
+}
+
+/// Whether a bundle, in base64 as objects hold it, has a certificate.
+pub fn is_ca_bundle(text: &str) -> bool {
+    let Ok(bundle) = base64::engine::general_purpose::STANDARD.decode(text) else { return false };
+    let mut found = CertificateDer::pem_slice_iter(&bundle).filter_map(Result::ok);
+    found.any(|certificate| x509_parser::parse_x509_certificate(&certificate).is_ok())
 }
 
 /// Absolute, of segments that are subdomains; absent is right.
