@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::admission_registration::{bindings, fill as admission, policies, webhooks};
 use super::custom_resource_definition;
 use super::kind::{Defaults, NONE, Rules, STATUS};
 use super::{
@@ -32,6 +33,12 @@ pub static RULES: &[&Rules] = &[
     &secret::RULES,
     &service::RULES,
     &service_account::RULES,
+    &policies::MUTATING,
+    &bindings::MUTATING,
+    &webhooks::MUTATING,
+    &policies::VALIDATING,
+    &bindings::VALIDATING,
+    &webhooks::VALIDATING,
     &custom_resource_definition::RULES,
     &api_service::RULES,
     &controller_revision::RULES,
@@ -91,6 +98,12 @@ pub static DEFAULTS: &[Defaults] = &[
     row("", "v1", "ResourceQuota", resource_quota::fill),
     row("", "v1", "Secret", secret::fill),
     row("", "v1", "Service", service::fill),
+    row("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy", admission::policy),
+    row("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicyBinding", admission::binding),
+    row("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", admission::mutating_webhooks),
+    row("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", admission::policy),
+    row("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", admission::binding),
+    row("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", admission::validating_webhooks),
     row("apiextensions.k8s.io", "v1", "CustomResourceDefinition", custom_resource_definition::fill),
     row("apiregistration.k8s.io", "v1", "APIService", api_service::fill_service),
     row("apps", "v1", "DaemonSet", daemon_set::fill),

@@ -8,6 +8,7 @@
 //! `fill` (ways to set what is left out), `checks` (rules that many kinds share), `workload` (rules of kinds that make pods),
 //! `custom` (custom resources), then one file or folder a kind.
 
+pub mod admission_registration;
 pub mod all;
 pub mod api_service;
 pub mod at;

@@ -42,11 +42,12 @@ pub fn webhook_url(at: &At, https_only: bool, errs: &mut FieldErrors) {
     }
 }
 
-/// The service of a webhook: an object with `namespace`, `name`, `port` and `path`.
+/// The service of a webhook: an object with `namespace`, `name`, `port` and `path`. Of name and namespace, stock names
+/// the one that is there when the other is not.
 pub fn webhook_service(at: &At, errs: &mut FieldErrors) {
-    for name in ["name", "namespace"] {
-        if at.at(name).is_empty() {
-            at.at(name).required(errs, "");
+    for (field, named) in [("namespace", "name"), ("name", "namespace")] {
+        if at.at(field).is_empty() {
+            at.at(named).required(errs, "");
         }
     }
     let port = at.at("port");
@@ -193,6 +194,7 @@ mod tests {
                 "port: Invalid value: 0: port is not valid: must be between 1 and 65535, inclusive",
             ]
         );
+        assert_eq!(found(webhook_service, &json!({"name": "a", "port": 443})), ["name: Required value"]);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Definitions, and what is wrong with them.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::model::names::GroupVersionKind;
 use crate::model::time::Time;
+use crate::rules::kind::User;
 use crate::rules::strategy;
 use crate::schema::table;
 
@@ -15,7 +16,8 @@ fn cx() -> Cx {
         served: GroupVersionKind::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
         now: Time::parse("2026-01-01T00:00:00Z").expect("a time"),
         allow_privileged: false,
-        user: String::new(),
+        user: User::default(),
+        namespace_labels: Map::new(),
     }
 }
 

@@ -29,6 +29,13 @@ const RESERVED: [&str; 21] = [
 /// (as named, as escaped).
 const ESCAPES: [(&str, &str); 4] = [("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__")];
 
+/// Whether a variable may have this name.
+pub fn is_identifier(name: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let rest = |c: char| letter(c) || c.is_ascii_digit();
+    name.starts_with(letter) && name.chars().all(rest) && !RESERVED.contains(&name)
+}
+
 /// The identifier of a field; `None` when it has none.
 pub fn escape(name: &str) -> Option<Cow<'_, str>> {
     if RESERVED.contains(&name) {
