@@ -204,8 +204,9 @@ impl Registry {
             Some(part) => strategy::prepare_part(&cx, part, &mut value, &current.value),
             None => strategy::prepare_update(&cx, rules, &mut value, &current.value),
         }
-        self.validate_change(caller, at, &cx, part, &value, &current.value)?;
-        (rules.canonicalize)(&mut value);
+        let verb = if matches!(change, Change::Replace(_)) { "update" } else { "patch" };
+        let denied = self.hooks.denied(self, &caller.user, at, verb, (&value, &current.value));
+        self.validate_change(caller, at, &cx, part, (&mut value, &current.value), denied)?;
         let served = convert::to_served(&at.resource, value.clone());
         self.validate_admission(caller, at, Operation::Update, Some(&served), Some(&live), options).await?;
         if meta::ends_with(&value, &current.value) && self.hooks.may_end(&at.resource, &value) {
@@ -271,17 +272,21 @@ impl Registry {
         at: &Address,
         cx: &Cx,
         part: Option<&'static Part>,
-        new: &Value,
-        old: &Value,
+        (new, old): (&mut Value, &Value),
+        mut errors: FieldErrors,
     ) -> Result<()> {
         let rules = rules(&at.resource);
         let message = storage(&at.resource)?.shape.message();
-        refuse(at, new, &strategy::validate_update(cx, rules, part, (new, old), message, at.resource.namespaced))?;
-        if part.is_none() {
-            let mut warnings = Vec::new();
-            (rules.warn)(cx, &At::new(new, message), Some(&At::new(old, message)), &mut warnings);
-            warnings.into_iter().for_each(|text| caller.warn(text));
+        errors.extend(strategy::validate_update(cx, rules, part, (new, old), message, at.resource.namespaced));
+        refuse(at, new, &errors)?;
+        let mut warnings = Vec::new();
+        let (now, before) = (At::new(new, message), At::new(old, message));
+        match part {
+            Some(part) => (part.warn)(cx, &now, &before, &mut warnings),
+            None => (rules.warn)(cx, &now, Some(&before), &mut warnings),
         }
+        warnings.into_iter().for_each(|text| caller.warn(text));
+        (rules.canonicalize)(new);
         Ok(())
     }
 

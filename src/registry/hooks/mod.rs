@@ -1,13 +1,14 @@
 //! What some kinds do beyond their pure rules: allocate, hold a deletion, end by themselves. Most kinds have none.
 //!
 //! One file a kind. In reading order: this page (the contract and the table), `fields` (values of field selectors),
-//! `events`, `namespaces`, `pods`, `priority_classes`, `services` (addresses and node ports).
+//! `events`, `namespaces`, `pods`, `priority_classes`, `resource_claims`, `services` (addresses and node ports).
 
 pub mod events;
 pub mod fields;
 pub mod namespaces;
 pub mod pods;
 pub mod priority_classes;
+pub mod resource_claims;
 pub mod services;
 
 use std::collections::HashMap;
@@ -20,7 +21,9 @@ use serde_json::Value;
 
 use super::core::Registry;
 use super::request::Address;
+use crate::auth::identity::User;
 use crate::cache::object::Object;
+use crate::model::field::FieldErrors;
 use crate::model::names::GroupResource;
 use crate::model::status::Result;
 use crate::model::time::Time;
@@ -54,6 +57,11 @@ pub trait KindHooks: Send + Sync {
     /// Before a delete: may refuse it.
     fn begin_delete(&self, _: &Address) -> Result<()> {
         Ok(())
+    }
+
+    /// What this user may not change, for reasons beyond the request's own permission: (new, old). `verb` is the request's.
+    fn denied(&self, _: &Registry, _: &User, _: &Address, _verb: &str, _: (&Value, &Value)) -> FieldErrors {
+        FieldErrors::new()
     }
 
     /// The object is gone.
@@ -92,6 +100,7 @@ pub fn all(event_ttl: Duration, ranges: services::ranges::Ranges) -> Vec<Box<dyn
         Box::new(namespaces::Namespaces),
         Box::new(pods::Pods),
         Box::new(priority_classes::PriorityClasses),
+        Box::new(resource_claims::ResourceClaims),
         Box::new(services::Services::new(ranges)),
     ]
 }
@@ -149,6 +158,17 @@ impl Hooks {
 
     pub fn begin_delete(&self, at: &Address) -> Result<()> {
         self.of(&at.resource).map_or(Ok(()), |kind| kind.begin_delete(at))
+    }
+
+    pub fn denied(
+        &self,
+        registry: &Registry,
+        user: &User,
+        at: &Address,
+        verb: &str,
+        both: (&Value, &Value),
+    ) -> FieldErrors {
+        self.of(&at.resource).map_or_else(FieldErrors::new, |kind| kind.denied(registry, user, at, verb, both))
     }
 
     pub async fn after_delete(&self, registry: &Registry, at: &Address, object: &Object) {
