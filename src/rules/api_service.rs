@@ -24,13 +24,7 @@ pub const RULES: Rules = Rules {
         object_meta_update(&at.at("metadata"), &old.at("metadata"), false, errs);
         service(at, errs);
     },
-    reset: &[&["status"]],
-    parts: &[Part {
-        prepare: |_, new, old| strategy::keep_metadata(new, old),
-        validate: validate_status,
-        reset: &[&["spec"], &["metadata"]],
-        ..STATUS
-    }],
+    parts: &[Part { prepare: |_, new, old| strategy::keep_metadata(new, old), validate: validate_status, ..STATUS }],
     ..NONE
 };
 

@@ -66,14 +66,9 @@ pub struct Rules {
     pub forewarn: fn(&At, &mut Vec<String>),
     /// Warnings of a create (no old object) or an update.
     pub warn: fn(&Cx, &At, Option<&At>, &mut Vec<String>),
-    /// Fields that a writer of the object itself cannot own.
-    pub reset: Paths,
     /// The parts that are written through a subresource of their own: `status`, `finalize`, ...
     pub parts: &'static [Part],
 }
-
-/// Paths of JSON names.
-pub type Paths = &'static [&'static [&'static str]];
 
 /// A part of an object that is written through a subresource.
 pub struct Part {
@@ -86,8 +81,6 @@ pub struct Part {
     pub validate: fn(&Cx, &At, &At, &mut FieldErrors),
     /// Warnings: (new, old).
     pub warn: fn(&Cx, &At, &At, &mut Vec<String>),
-    /// Fields that a writer of this part cannot own.
-    pub reset: Paths,
 }
 
 /// A status with nothing special about it.
@@ -97,7 +90,6 @@ pub const STATUS: Part = Part {
     prepare: |_, _, _| {},
     validate: |_, _, _, _| {},
     warn: |_, _, _, _| {},
-    reset: &[],
 };
 
 impl Rules {
@@ -146,7 +138,6 @@ pub const NONE: Rules = Rules {
     canonicalize: |_| {},
     forewarn: |_, _| {},
     warn: |_, _, _, _| {},
-    reset: &[],
     parts: &[],
 };
 

@@ -19,11 +19,9 @@ pub const RULES: Rules = Rules {
     returns_deleted: true,
     validate: |_, at, errs| attachment(at, errs),
     validate_update: |_, at, old, errs| changed(at, old, errs),
-    reset: &[&["status"]],
     parts: &[Part {
         prepare: |_, new, old| keep_metadata(new, old),
         validate: |_, at, old, errs| changed(at, old, errs),
-        reset: &[&["metadata"], &["spec"]],
         ..STATUS
     }],
     ..NONE

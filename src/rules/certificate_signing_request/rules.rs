@@ -21,19 +21,16 @@ pub const RULES: Rules = Rules {
     prepare_update: |_, new, old| keep(new, old, "spec"),
     validate: |_, at, errs| request(at, None, errs),
     validate_update: |_, at, old, errs| changed(at, old, Writer::Requester, errs),
-    reset: &[&["spec"], &["status"]],
     parts: &[
         Part {
             name: "approval",
             prepare: conditions::prepare_approval,
             validate: |_, at, old, errs| changed(at, old, Writer::Approver, errs),
-            reset: &[&["spec"], &["status", "certificate"]],
             ..STATUS
         },
         Part {
             prepare: conditions::prepare_status,
             validate: |_, at, old, errs| changed(at, old, Writer::Signer, errs),
-            reset: &[&["spec"], &["status", "conditions"]],
             ..STATUS
         },
     ],

@@ -18,7 +18,6 @@ pub const RULES: Rules = Rules {
     status: Status::Separate,
     validate: |_, at, errs| level(at, errs),
     validate_update: |_, at, _, errs| level(at, errs),
-    reset: &[&["status"]],
     parts: &[CONDITIONS],
     ..NONE
 };

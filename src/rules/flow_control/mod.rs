@@ -21,12 +21,7 @@ use crate::model::object;
 pub const GROUP: &str = "flowcontrol.apiserver.k8s.io";
 const META: MetaRules = MetaRules { namespaced: false, name: NameRule::Subdomain, kube_finalizers: true };
 /// The status of both kinds.
-const CONDITIONS: Part = Part {
-    prepare: keep_metadata,
-    validate: |_, at, _, errs| conditions(at, errs),
-    reset: &[&["metadata"], &["spec"]],
-    ..STATUS
-};
+const CONDITIONS: Part = Part { prepare: keep_metadata, validate: |_, at, _, errs| conditions(at, errs), ..STATUS };
 
 /// A writer of the status changes nothing of the metadata but who owns which field.
 fn keep_metadata(_: &Cx, new: &mut Value, old: &Value) {

@@ -18,7 +18,6 @@ pub const RULES: Rules = Rules {
     status: Status::Separate,
     validate: |_, at, errs| schema(at, errs),
     validate_update: |_, at, _, errs| schema(at, errs),
-    reset: &[&["status"]],
     parts: &[CONDITIONS],
     ..NONE
 };

@@ -26,14 +26,12 @@ pub const RULES: Rules = Rules {
     },
     validate_update: |_, at, old, errs| changed(at, old, errs),
     warn: |_, at, _, warnings| warn(at, warnings),
-    reset: &[&["status"]],
     parts: &[Part {
         prepare: prepare_status,
         validate: |_, at, old, errs| {
             object_meta_update(&at.at("metadata"), &old.at("metadata"), true, errs);
             has_version(at, errs);
         },
-        reset: &[&["spec"]],
         ..STATUS
     }],
     ..NONE

@@ -35,8 +35,7 @@ pub const RULES: Rules = Rules {
         }
         warn_claim_spec(&at.at("spec"), warnings);
     },
-    reset: &[&["status"]],
-    parts: &[Part { validate: |_, at, old, errs| status::changed(at, old, errs), reset: &[&["spec"]], ..STATUS }],
+    parts: &[Part { validate: |_, at, old, errs| status::changed(at, old, errs), ..STATUS }],
     ..NONE
 };
 

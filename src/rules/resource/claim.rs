@@ -24,13 +24,7 @@ pub const RULES: Rules = Rules {
         object_meta_update(&at.at("metadata"), &old.at("metadata"), true, errs);
         at.at("spec").immutable(errs, &old.at("spec"));
     },
-    reset: &[&["status"]],
-    parts: &[Part {
-        prepare: status::prepare,
-        validate: status::changed,
-        reset: &[&["metadata"], &["spec"]],
-        ..STATUS
-    }],
+    parts: &[Part { prepare: status::prepare, validate: status::changed, ..STATUS }],
     reads_namespace: true,
     ..NONE
 };
