@@ -1,4 +1,4 @@
-//! A pod as plugins look at it: its containers, what they ask for, the secrets it names.
+//! A pod as plugins look at it: what its containers ask for, and all that the model reads from it.
 
 use std::collections::BTreeMap;
 
@@ -6,28 +6,13 @@ use serde_json::Value;
 
 use crate::model::quantity::Quantity;
 
+pub use crate::model::pod::{
+    CONTAINERS, EPHEMERAL_CONTAINERS, INIT_CONTAINERS, MIRROR, containers, items, items_mut, secrets,
+    secrets_of_environment, text,
+};
+
 /// Amounts by resource name.
 pub type Amounts = BTreeMap<String, Quantity>;
-
-pub const CONTAINERS: &str = "containers";
-pub const INIT_CONTAINERS: &str = "initContainers";
-pub const EPHEMERAL_CONTAINERS: &str = "ephemeralContainers";
-/// The kubelet's own pods carry it.
-pub const MIRROR: &str = "kubernetes.io/config.mirror";
-
-/// The objects of a list, none when there is no such list.
-pub fn items<'a>(object: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
-    object[list].as_array().into_iter().flatten()
-}
-
-pub fn items_mut<'a>(object: &'a mut Value, list: &str) -> impl Iterator<Item = &'a mut Value> {
-    object.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten()
-}
-
-/// A text, empty when unset.
-pub fn text<'a>(object: &'a Value, field: &str) -> &'a str {
-    object[field].as_str().unwrap_or("")
-}
 
 /// Adds to a list, made where there is none.
 pub fn push(object: &mut Value, list: &str, item: Value) {
@@ -35,43 +20,6 @@ pub fn push(object: &mut Value, list: &str, item: Value) {
         Some(items) => items.push(item),
         None => object[list] = Value::Array(vec![item]),
     }
-}
-
-/// (the word for its kind, container), init containers first.
-pub fn containers(spec: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
-    let of = move |list, word| items(spec, list).map(move |container| (word, container));
-    of(INIT_CONTAINERS, "init container")
-        .chain(of(CONTAINERS, "container"))
-        .chain(of(EPHEMERAL_CONTAINERS, "ephemeral container"))
-}
-
-/// Secrets that a container's environment is read from.
-pub fn secrets_of_environment(container: &Value) -> impl Iterator<Item = &str> {
-    let keys = items(container, "env").map(|env| &env["valueFrom"]["secretKeyRef"]);
-    let whole = items(container, "envFrom").map(|source| &source["secretRef"]);
-    keys.chain(whole).filter(|reference| reference.is_object()).map(|reference| text(reference, "name"))
-}
-
-/// Every secret that the pod names.
-pub fn secrets(spec: &Value) -> Vec<&str> {
-    let mut names: Vec<&str> = items(spec, "imagePullSecrets").map(|reference| text(reference, "name")).collect();
-    names.extend(containers(spec).flat_map(|(_, container)| secrets_of_environment(container)));
-    names.extend(items(spec, "volumes").flat_map(secrets_of_volume));
-    names
-}
-
-fn secrets_of_volume(volume: &Value) -> Vec<&str> {
-    let by = |source: &str, field: &str, name: &str| {
-        volume[source][field].as_object().and_then(|reference| reference.get(name)).and_then(Value::as_str)
-    };
-    let referring = ["cephfs", "cinder", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos"];
-    let mut names: Vec<&str> = referring.iter().filter_map(|source| by(source, "secretRef", "name")).collect();
-    names.extend(by("csi", "nodePublishSecretRef", "name"));
-    names.extend(volume["azureFile"].as_object().map(|_| text(&volume["azureFile"], "secretName")));
-    names.extend(volume["secret"].as_object().map(|_| text(&volume["secret"], "secretName")));
-    let projected = items(&volume["projected"], "sources").filter_map(|source| source["secret"].as_object());
-    names.extend(projected.map(|secret| secret.get("name").and_then(Value::as_str).unwrap_or("")));
-    names
 }
 
 /// `requests` or `limits` of an object that has resources.
@@ -147,19 +95,5 @@ mod tests {
         assert_eq!(shown(&json!({"containers": [cpu("1")], "initContainers": [cpu("1"), sidecar]})), "1100m");
         let own = json!({"containers": [cpu("1")], "resources": {"requests": {"cpu": "4"}}});
         assert_eq!(shown(&own), "4");
-    }
-
-    #[test]
-    fn every_reference_to_a_secret_is_seen() {
-        let spec = json!({
-            "imagePullSecrets": [{"name": "pull"}],
-            "containers": [{"env": [{"name": "E", "valueFrom": {"secretKeyRef": {"name": "key", "key": "k"}}}]}],
-            "initContainers": [{"envFrom": [{"secretRef": {"name": "from"}}, {"configMapRef": {"name": "no"}}]}],
-            "ephemeralContainers": [{"envFrom": [{"secretRef": {"name": "debug"}}]}],
-            "volumes": [{"secret": {"secretName": "vol"}}, {"projected": {"sources": [{"secret": {"name": "proj"}}]}},
-                {"csi": {"driver": "d", "nodePublishSecretRef": {"name": "csi"}}}, {"emptyDir": {}},
-                {"azureFile": {"secretName": "az", "shareName": "s"}}],
-        });
-        assert_eq!(secrets(&spec), ["pull", "from", "key", "debug", "vol", "proj", "csi", "az"]);
     }
 }

@@ -99,4 +99,12 @@ mod tests {
         }
         assert!(count > 150);
     }
+
+    #[test]
+    fn the_role_of_nodes_says_what_their_authorizer_knows() {
+        let objects = OBJECTS.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let role = objects.into_iter().find(|o| o["kind"] == "ClusterRole" && object::name(o) == "system:node");
+        let known = crate::auth::node::rules();
+        assert_eq!(crate::auth::rbac::Rule::all_of(&role.expect("a role")), known);
+    }
 }

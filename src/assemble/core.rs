@@ -9,6 +9,7 @@ use crate::admission::charges::Charges;
 use crate::admission::plugins;
 use crate::admission::reads::Reads;
 use crate::auth::authorizer::{self, Mode};
+use crate::auth::node::NodeAuthorizer;
 use crate::auth::rbac::Rbac;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -74,7 +75,8 @@ pub async fn registry(
     let cache = Cache::open(store.clone(), options, tasks).await?;
     let modes: Vec<&str> = flags.authorization_mode.iter().map(String::as_str).collect();
     let modes = Mode::parse(&modes).map_err(StartError::Flag)?;
-    let authorizer = authorizer::Chain::of_modes(&modes, rbac, None).map_err(StartError::Flag)?;
+    let node = Arc::new(NodeAuthorizer::new(cache.clone()));
+    let authorizer = authorizer::Chain::of_modes(&modes, rbac, Some(node)).map_err(StartError::Flag)?;
     let event_ttl = span("--event-ttl", &flags.event_ttl)?;
     let reads = Reads {
         cache: cache.clone(),

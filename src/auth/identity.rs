@@ -84,6 +84,11 @@ impl User {
         self.groups.iter().any(|g| g == group)
     }
 
+    /// The name of the node that this is; empty when it is one that does not say which. `None`: it is no node.
+    pub fn node(&self) -> Option<&str> {
+        self.name.strip_prefix(NODE_PREFIX).filter(|_| self.is_in(NODES))
+    }
+
     /// A value of `extra` that stands alone under its key.
     pub fn extra_value(&self, key: &str) -> Option<&str> {
         match self.extra.get(key).map(Vec::as_slice) {
@@ -244,6 +249,15 @@ mod tests {
         assert_eq!(groups("jane", &["system:authenticated", "a"]), "system:authenticated,a");
         assert_eq!(groups("jane", &["system:unauthenticated"]), "system:unauthenticated");
         assert_eq!(groups("system:anonymous", &["a"]), "a");
+    }
+
+    #[test]
+    fn a_node_is_in_the_group_of_nodes_under_its_name() {
+        let node = |name: &str, group: &str| User::new(name, &[group]).node().map(str::to_owned);
+        assert_eq!(node("system:node:n1", NODES).as_deref(), Some("n1"));
+        assert_eq!(node("system:node:", NODES).as_deref(), Some(""));
+        assert_eq!(node("system:node:n1", AUTHENTICATED), None);
+        assert_eq!(node("n1", NODES), None);
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! Who asks, and whether they may.
 //!
 //! It owns identities, the ways to prove one, and the decision whether an identity may do a thing. It never looks into
-//! the object that a request is about (that is admission) and never reads the store itself.
+//! the object that a request is about (that is admission) and never reads the store itself; only `node` reads the cache.
 //!
 //! In reading order: `identity` (users and secrets), `certificate` and `request_header` (proof by TLS), `token` (bearer
 //! tokens), `authenticator` (all of them in their order), `impersonation`, `authorizer` (the question, the answer, the
-//! chain), `rbac`.
+//! chain), `rbac`, `node`.
 
 pub mod authenticator;
 pub mod authorizer;
 pub mod certificate;
 pub mod identity;
 pub mod impersonation;
+pub mod node;
 pub mod rbac;
 pub mod request_header;
 pub mod token;

@@ -2,8 +2,9 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
-use super::object::Object;
+use super::object::{Key, Object};
 use crate::model::names::GroupResource;
+use crate::model::volume;
 use crate::schema::resource::Shape;
 
 /// One way to find objects.
@@ -25,6 +26,8 @@ enum Source {
     Orphan,
     /// A scalar field, empty when unset.
     Field(&'static [&'static str]),
+    /// `namespace/name` of every secret that is read to mount a volume.
+    Secrets,
 }
 
 pub static UID: Index = Index { name: "uid", shelf: None, source: Source::Uid };
@@ -38,9 +41,12 @@ pub static SLICE_NODE: Index = Index {
     shelf: Some(("resource.k8s.io", "resourceslices")),
     source: Source::Field(&["spec", "nodeName"]),
 };
+/// Volumes by the secrets that kubelets read for them.
+pub static VOLUME_SECRET: Index =
+    Index { name: "volume-secret", shelf: Some(("", "persistentvolumes")), source: Source::Secrets };
 
 /// Every index.
-pub static INDEXES: &[&Index] = &[&UID, &OWNER, &ORPHAN_POD, &POD_NODE, &SLICE_NODE];
+pub static INDEXES: &[&Index] = &[&UID, &OWNER, &ORPHAN_POD, &POD_NODE, &SLICE_NODE, &VOLUME_SECRET];
 
 impl Index {
     /// Those of a shelf.
@@ -54,7 +60,7 @@ impl Index {
     pub fn of_field(shelf: &GroupResource, path: &str) -> Option<&'static Index> {
         Self::of_shelf(shelf).find(|index| match index.source {
             Source::Field(names) => path.split('.').eq(names.iter().copied()),
-            Source::Uid | Source::Owners | Source::Orphan => false,
+            Source::Uid | Source::Owners | Source::Orphan | Source::Secrets => false,
         })
     }
 
@@ -75,6 +81,10 @@ impl Index {
                 Some(scalar) => each(&scalar.to_string()),
                 None => each(""),
             },
+            Source::Secrets => {
+                let Ok(volume) = object.to_value(shape) else { return };
+                volume::secrets(&volume).iter().for_each(|(namespace, name)| each(&Key::text(namespace, name)));
+            }
         }
     }
 

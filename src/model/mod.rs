@@ -4,7 +4,8 @@
 //!
 //! In reading order: `names`, `revision`, `field` (a path and what is wrong there), `status` (the API's error),
 //! `gotext` (how Go prints a value), `syntax` (of names and labels), `quantity` on `decimal`, `intstr`, `duration`,
-//! `time`, `cron`, `url`, `regex`, `selector`, `object` (metadata of an object in JSON), `version` (which comes first).
+//! `time`, `cron`, `url`, `regex`, `selector`, `object` (metadata of an object in JSON), `pod` and
+//! `volume` (what they name), `version` (which comes first).
 
 pub mod cron;
 mod decimal;
@@ -14,6 +15,7 @@ pub mod gotext;
 pub mod intstr;
 pub mod names;
 pub mod object;
+pub mod pod;
 pub mod quantity;
 pub mod regex;
 pub mod revision;
@@ -23,3 +25,4 @@ pub mod syntax;
 pub mod time;
 pub mod url;
 pub mod version;
+pub mod volume;
