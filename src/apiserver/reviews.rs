@@ -155,6 +155,8 @@ impl Exchange<'_> {
         let shape = Shape::Builtin(&API_AUTHENTICATION_V1_TOKENREQUEST);
         let mut request = self.object(&Expected { kind: &kind, shape: &shape, kept: &kind }, &options).await?;
         options.validate("Create", false)?;
+        let registry = self.server.registry.clone();
+        registry.admit_posted(&mut self.caller, at, &mut request, &options).await?;
         let account_at = Address { subresource: Default::default(), ..at.clone() };
         let account = self.server.registry.get(&account_at, "").await?;
         let account = Reference { name: at.name.to_string(), uid: account.uid().into_owned() };
@@ -166,6 +168,7 @@ impl Exchange<'_> {
             request["spec"]["expirationSeconds"] = 3600.into();
         }
         check_request(&kind, &request)?;
+        registry.validate_posted(&mut self.caller, at, &request, &options).await?;
         let bound = self.bound(at, &request["spec"]["boundObjectRef"]).await?;
         self.sign(at, account, bound, &mut request)?;
         self.plain(201, "authentication.k8s.io/v1", message(), &request)

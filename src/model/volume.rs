@@ -52,9 +52,7 @@ mod tests {
 
     #[test]
     fn kubelets_read_what_mounts_need() {
-        let volume = |source: &str, fields: Value| {
-            json!({"spec": {"claimRef": {"namespace": "apps", "name": "data"}, source: fields}})
-        };
+        let volume = |source: &str, fields: Value| json!({"spec": {"claimRef": {"namespace": "apps", "name": "data"}, source: fields}});
         let cases = [
             (volume("azureFile", json!({"secretName": "s", "shareName": "x"})), vec![("apps", "s")]),
             (volume("azureFile", json!({"secretName": "s", "secretNamespace": "own"})), vec![("own", "s")]),

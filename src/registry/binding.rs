@@ -5,8 +5,6 @@ use serde_json::{Map, Value, json};
 use super::core::{Registry, Step};
 use super::options::WriteOptions;
 use super::request::{Address, Caller, Written};
-use super::stages::options_value;
-use crate::admission::chain::{Attributes, Operation};
 use crate::model::field::FieldErrors;
 use crate::model::names::{GroupResource, GroupVersionKind};
 use crate::model::object;
@@ -24,7 +22,7 @@ impl Registry {
         mut binding: Value,
         options: &WriteOptions,
     ) -> Result<Written> {
-        self.admit_binding(caller, at, &mut binding, options, false).await?;
+        self.admit_posted(caller, at, &mut binding, options).await?;
         if object::name(&binding) != at.name {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
         }
@@ -35,7 +33,7 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::unknown(aggregate(&errors)));
         }
-        self.admit_binding(caller, at, &mut binding, options, true).await?;
+        self.validate_posted(caller, at, &binding, options).await?;
         let mut transaction = self.begin(at, options.is_dry_run()).await?;
         loop {
             let decided = match transaction.seen() {
@@ -55,35 +53,6 @@ impl Registry {
         assign(&mut pod, binding, self.now().to_text().as_str())
             .map_err(|why| Status::conflict(&GroupResource::new("", "pods/binding"), &at.name, why))?;
         Ok(Step::Put { value: pod, ttl: None })
-    }
-
-    async fn admit_binding(
-        &self,
-        caller: &mut Caller,
-        at: &Address,
-        binding: &mut Value,
-        options: &WriteOptions,
-        is_last: bool,
-    ) -> Result<()> {
-        let shown = options_value(Operation::Create, options);
-        let Caller { user, warnings, .. } = caller;
-        let mut attributes = Attributes {
-            user,
-            operation: Operation::Create,
-            resource: &at.resource,
-            subresource: "binding",
-            namespace: &at.namespace,
-            name: &at.name,
-            shown: &at.name,
-            old: None,
-            dry_run: options.is_dry_run(),
-            options: &shown,
-            warnings,
-        };
-        if is_last {
-            return self.admission.validate(&mut attributes, Some(binding)).await;
-        }
-        self.admission.admit(&mut attributes, Some(binding)).await.map(drop)
     }
 }
 

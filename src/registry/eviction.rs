@@ -24,10 +24,14 @@ impl Registry {
         eviction: &Value,
         options: &DeleteOptions,
     ) -> Result<Deleted> {
-        let (name, given) = (at.name.as_str(), object::name(eviction));
+        let write = WriteOptions { dry_run: options.dry_run.clone(), ..WriteOptions::default() };
+        let mut eviction = eviction.clone();
+        self.admit_posted(caller, at, &mut eviction, &write).await?;
+        let (name, given) = (at.name.as_str(), object::name(&eviction));
         if !given.is_empty() && given != name {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
+        self.validate_posted(caller, at, &eviction, &write).await?;
         let pod_at = Address { subresource: Default::default(), ..at.clone() };
         let pod = self.get(&pod_at, "").await?;
         let shape = &super::core::storage(&at.resource)?.shape;

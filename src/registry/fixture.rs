@@ -77,7 +77,12 @@ pub async fn client() -> Client {
 
 /// A client of a new registry with the default plugins; the namespace `default` and its default ServiceAccount are there.
 pub async fn admitted_client() -> Client {
-    let registry = registry_with(|reads| plugins::chain(reads, &[], &[]).expect("plugins")).await;
+    client_with(&[]).await
+}
+
+/// The same with further plugins.
+pub async fn client_with(plugins: &[&str]) -> Client {
+    let registry = registry_with(|reads| plugins::chain(reads, plugins, &[]).expect("plugins")).await;
     let client = Client::new(&registry, User::new("tester", &["system:masters", "system:authenticated"]), "tester");
     for (resource, namespace) in [("namespaces", ""), ("serviceaccounts", "default")] {
         let target = Target::new("", resource, namespace, "default");

@@ -34,6 +34,8 @@ pub mod write;
 #[cfg(test)]
 mod admission_tests;
 #[cfg(test)]
+mod node_tests;
+#[cfg(test)]
 mod service_tests;
 #[cfg(test)]
 mod tests;

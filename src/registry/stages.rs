@@ -130,10 +130,54 @@ impl Registry {
         };
         self.admission.validate(&mut attributes, object).await
     }
+
+    /// The mutating half for what is posted to a subresource and is no object of the resource itself: a Binding, an
+    /// Eviction, a TokenRequest.
+    pub async fn admit_posted(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        body: &mut Value,
+        options: &WriteOptions,
+    ) -> Result<()> {
+        let shown = options_value(Operation::Create, options);
+        let mut attributes = posted(caller, at, &shown, options.is_dry_run());
+        self.admission.admit(&mut attributes, Some(body)).await.map(drop)
+    }
+
+    /// The validating half for the same.
+    pub async fn validate_posted(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        body: &Value,
+        options: &WriteOptions,
+    ) -> Result<()> {
+        let shown = options_value(Operation::Create, options);
+        let mut attributes = posted(caller, at, &shown, options.is_dry_run());
+        self.admission.validate(&mut attributes, Some(body)).await
+    }
+}
+
+fn posted<'a>(caller: &'a mut Caller, at: &'a Address, options: &'a Value, dry_run: bool) -> Attributes<'a> {
+    let Caller { user, warnings, .. } = caller;
+    Attributes {
+        user,
+        operation: Operation::Create,
+        resource: &at.resource,
+        subresource: &at.subresource,
+        namespace: &at.namespace,
+        name: &at.name,
+        shown: &at.name,
+        old: None,
+        dry_run,
+        options,
+        warnings,
+    }
 }
 
 /// Create, update or patch options as admission reviews show them.
-pub(super) fn options_value(operation: Operation, options: &WriteOptions) -> Value {
+fn options_value(operation: Operation, options: &WriteOptions) -> Value {
     let kind = match operation {
         Operation::Create => "CreateOptions",
         Operation::Update => "UpdateOptions",

@@ -7,6 +7,7 @@ use super::default_ingress_class::DefaultIngressClass;
 use super::default_toleration_seconds::DefaultTolerationSeconds;
 use super::limit_ranger::LimitRanger;
 use super::namespace_lifecycle::NamespaceLifecycle;
+use super::node_restriction::NodeRestriction;
 use super::priority::Priority;
 use super::resource_quota::ResourceQuota;
 use super::runtime_class::RuntimeClass;
@@ -51,7 +52,7 @@ const PLUGINS: &[Row] = &[
     off("LimitPodHardAntiAffinityTopology", Missing),
     on("LimitRanger", Made(|reads| Arc::new(LimitRanger::new(reads)))),
     on("ServiceAccount", Made(|reads| Arc::new(ServiceAccount::new(reads)))),
-    off("NodeRestriction", Missing),
+    off("NodeRestriction", Made(|reads| Arc::new(NodeRestriction::new(reads)))),
     on("TaintNodesByCondition", Made(|_| Arc::new(TaintNodesByCondition))),
     off("AlwaysPullImages", Missing),
     off("ImagePolicyWebhook", Missing),

@@ -94,11 +94,8 @@ fn ask(nodes: &NodeAuthorizer, question: &str, narrowed_to: Option<&str>) -> Res
     let mut part = || parts.next().unwrap_or("");
     let (group, resource, subresource) = (part(), part(), part());
     let (namespace, name) = which.split_once('/').unwrap_or(("", which));
-    let narrowed = |node: &str| Requirement {
-        key: "spec.nodeName".into(),
-        operator: Operator::In,
-        values: vec![node.into()],
-    };
+    let narrowed =
+        |node: &str| Requirement { key: "spec.nodeName".into(), operator: Operator::In, values: vec![node.into()] };
     let fields: Vec<_> = narrowed_to.map(narrowed).into_iter().collect();
     let of = Resource { group, resource, subresource, namespace, name, fields: &fields, ..Resource::default() };
     let verdict = nodes.authorize(&Attributes::resource(&user, verb, of));
@@ -207,8 +204,14 @@ async fn a_node_cares_for_itself_and_its_pods() {
             ("update /pods apps/mine", ""),
             ("create /pods/exec apps/mine", ""),
             ("list /pods apps/", "can only list/watch pods with spec.nodeName field selector"),
-            ("list coordination.k8s.io/leases kube-node-lease/", "can only get, create, update, patch, or delete a node lease"),
-            ("create coordination.k8s.io/leases apps/", "can only access leases in the \"kube-node-lease\" system namespace"),
+            (
+                "list coordination.k8s.io/leases kube-node-lease/",
+                "can only get, create, update, patch, or delete a node lease",
+            ),
+            (
+                "create coordination.k8s.io/leases apps/",
+                "can only access leases in the \"kube-node-lease\" system namespace",
+            ),
             (
                 "get coordination.k8s.io/leases kube-node-lease/n2",
                 "can only access node lease with the same name as the requesting node",
