@@ -25,6 +25,7 @@ use crate::base::tasks::Tasks;
 use crate::config::flags::Flags;
 use crate::config::limits;
 use crate::controllers;
+use crate::pki::authority::Authority;
 use crate::pki::folder::Pki;
 use crate::pki::key::Key;
 use crate::registry::client::Client;
@@ -107,6 +108,7 @@ fn controllers(flags: &Flags, pki: &Pki) -> Result<controllers::config::Config, 
         enabled: flags.controllers.clone(),
         root_ca: pki.authority.to_pem()?,
         tokens: pki.tokens.signing.as_ref().map(issuer),
+        signer: Some(pki.authority.clone()).filter(Authority::can_sign),
         ..Default::default()
     })
 }

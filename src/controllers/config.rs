@@ -1,7 +1,10 @@
 //! What the controllers can be told: the flags of kube-controller-manager that matter to them.
 
+use std::time::Duration;
+
 use super::table::{CONTROLLERS, Row};
 use crate::auth::token::issue::Issuer;
+use crate::pki::authority::Authority;
 
 /// Settings of all controllers. The default is stock's.
 #[derive(Clone, Debug)]
@@ -16,6 +19,10 @@ pub struct Config {
     pub root_ca: String,
     /// `--service-account-private-key-file`: signs the tokens that lie in secrets. `None`: there are none.
     pub tokens: Option<Issuer>,
+    /// `--cluster-signing-cert-file` and its key: answers certificate signing requests. `None`: nobody does.
+    pub signer: Option<Authority>,
+    /// `--cluster-signing-duration`: how long such a certificate lives at most.
+    pub signing_duration: Duration,
 }
 
 impl Default for Config {
@@ -26,6 +33,8 @@ impl Default for Config {
             workers: Vec::new(),
             root_ca: String::new(),
             tokens: None,
+            signer: None,
+            signing_duration: Duration::from_secs(365 * 24 * 3600),
         }
     }
 }

@@ -46,6 +46,8 @@
 pub mod account_tokens;
 pub mod aggregation;
 pub mod batch;
+pub mod bootstrap;
+pub mod certificates;
 pub mod conditions;
 pub mod config;
 pub mod deployment;

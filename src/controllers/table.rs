@@ -2,6 +2,10 @@
 
 use super::account_tokens::AccountTokens;
 use super::aggregation::Aggregation;
+use super::bootstrap::{BootstrapSigner, TokenCleaner};
+use super::certificates::approve::Approver;
+use super::certificates::clean::Cleaner;
+use super::certificates::sign::Signer;
 use super::config::Config;
 use super::deployment::Deployments;
 use super::endpoints::legacy::Endpoints;
@@ -33,6 +37,38 @@ pub struct Row {
 
 /// All of them, by name.
 pub static CONTROLLERS: &[Row] = &[
+    Row {
+        name: "bootstrap-signer-controller",
+        alias: "bootstrapsigner",
+        account: "bootstrap-signer",
+        workers: 1,
+        by_default: false,
+        build: |_| Some(Box::new(BootstrapSigner)),
+    },
+    Row {
+        name: "certificatesigningrequest-approving-controller",
+        alias: "csrapproving",
+        account: "certificate-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(Approver)),
+    },
+    Row {
+        name: "certificatesigningrequest-cleaner-controller",
+        alias: "csrcleaner",
+        account: "certificate-controller",
+        workers: 1,
+        by_default: true,
+        build: |_| Some(Box::new(Cleaner)),
+    },
+    Row {
+        name: "certificatesigningrequest-signing-controller",
+        alias: "csrsigning",
+        account: "certificate-controller",
+        workers: 5,
+        by_default: true,
+        build: |config| Some(Box::new(Signer::new(config)?)),
+    },
     Row {
         name: "clusterrole-aggregation-controller",
         alias: "clusterrole-aggregation",
@@ -136,6 +172,14 @@ pub static CONTROLLERS: &[Row] = &[
         workers: 5,
         by_default: true,
         build: |config| Some(Box::new(AccountTokens::new(config)?)),
+    },
+    Row {
+        name: "token-cleaner-controller",
+        alias: "tokencleaner",
+        account: "token-cleaner",
+        workers: 1,
+        by_default: false,
+        build: |_| Some(Box::new(TokenCleaner)),
     },
 ];
 

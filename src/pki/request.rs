@@ -68,9 +68,20 @@ const PURPOSES: [(&str, &str); 13] = [
 pub struct SigningRequest {
     /// Who it is for, as a certificate would say it.
     pub holder: Subject,
+    /// How many alternative names of each sort it asks for.
+    pub asks: Asks,
     subject: Name,
     names: Vec<GeneralName>,
     public_key: PublicKey,
+}
+
+/// Counts of alternative names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    pub hostnames: usize,
+    pub addresses: usize,
+    pub mails: usize,
+    pub uris: usize,
 }
 
 impl SigningRequest {
@@ -96,7 +107,23 @@ impl SigningRequest {
         let request = CertReq::from_der(der).map_err(|e| bad(&e))?;
         let holder = Subject::read(&signed.subject)?;
         let names = names(&request).map_err(|e| bad(&e))?;
-        Ok(Self { holder, subject: kept(&request.info.subject)?, names, public_key })
+        Ok(Self { holder, asks: Asks::of(&names), subject: kept(&request.info.subject)?, names, public_key })
+    }
+}
+
+impl Asks {
+    fn of(names: &[GeneralName]) -> Self {
+        let mut asks = Self::default();
+        for name in names {
+            match name {
+                GeneralName::DnsName(_) => asks.hostnames += 1,
+                GeneralName::IpAddress(_) => asks.addresses += 1,
+                GeneralName::Rfc822Name(_) => asks.mails += 1,
+                GeneralName::UniformResourceIdentifier(_) => asks.uris += 1,
+                _ => {}
+            }
+        }
+        asks
     }
 }
 

@@ -1,7 +1,8 @@
 //! Tokens by which a node joins: `id.secret`, kept in a secret `bootstrap-token-<id>` of `kube-system`.
 
+use aws_lc_rs::hmac;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use compact_str::{CompactString, format_compact};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -50,12 +51,31 @@ pub fn parse(token: &str) -> Option<(&str, &str)> {
     (letters(id, ID_LETTERS) && letters(secret, SECRET_LETTERS)).then_some((id, secret))
 }
 
-/// Whether its time is over; one whose time cannot be read has expired.
 fn has_expired(secret: &Value, now: Timestamp) -> bool {
-    match text(secret, "expiration").as_deref() {
-        None | Some("") => false,
-        Some(at) => !at.parse::<Timestamp>().is_ok_and(|at| now <= at),
-    }
+    expiration(secret).is_some_and(|at| at < now)
+}
+
+/// When its time is over. `None`: never; one that cannot be read was over long ago.
+pub fn expiration(secret: &Value) -> Option<Timestamp> {
+    let text = text(secret, "expiration").filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or(Timestamp::MIN))
+}
+
+/// The id and the secret part of a token that signs what joining nodes are told; `None` when it may not.
+pub fn signer(secret: &Value, now: Timestamp) -> Option<(String, String)> {
+    let id = secret["metadata"]["name"].as_str()?.strip_prefix("bootstrap-token-")?;
+    let key = text(secret, "token-secret").filter(|key| !key.is_empty())?;
+    let may = text(secret, "usage-bootstrap-signing").as_deref() == Some("true");
+    let is_whole = secret["type"] == TYPE && text(secret, "token-id").as_deref() == Some(id);
+    (may && is_whole && !has_expired(secret, now)).then(|| (id.to_owned(), key))
+}
+
+/// A token's signature over `content`, without it: a JWS in compact form with an empty middle (HS256).
+pub fn signature(content: &str, id: &str, key: &str) -> String {
+    let header = URL_SAFE_NO_PAD.encode(serde_json::json!({"alg": "HS256", "kid": id}).to_string());
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(content));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+    format!("{header}..{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes())))
 }
 
 /// The group of all such tokens and the secret's own; `None` when one of those is not of the form they must have.
@@ -113,6 +133,12 @@ mod tests {
         change(&mut secret);
         let now = "2026-01-01T00:00:00Z".parse().expect("a time");
         authenticate(&One(secret), token, now).map_or("nobody".into(), |u| format!("{} {:?}", u.name, u.groups))
+    }
+
+    #[test]
+    fn a_token_signs() {
+        let expected = "eyJhbGciOiJIUzI1NiIsImtpZCI6Impvc2h1YSJ9..CwJVtJ4cpfvLf_nyz6jkQcndxWUwK-lmg8KFqhwlne0";
+        assert_eq!(signature("Hear me roar!", "joshua", "my secret"), expected);
     }
 
     #[test]
