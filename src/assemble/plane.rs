@@ -109,6 +109,11 @@ fn controllers(flags: &Flags, pki: &Pki) -> Result<controllers::config::Config, 
         root_ca: pki.authority.to_pem()?,
         tokens: pki.tokens.signing.as_ref().map(issuer),
         signer: Some(pki.authority.clone()).filter(Authority::can_sign),
+        node_monitor_grace: core::span("--node-monitor-grace-period", &flags.node_monitor_grace_period)?,
+        cluster_cidrs: if flags.allocate_node_cidrs { flags.cluster_cidr.clone() } else { Vec::new() },
+        // They were found right when the registry was made.
+        service_cidrs: flags.service_cluster_ip_range.split(',').filter_map(|range| range.parse().ok()).collect(),
+        node_mask_ipv4: flags.node_cidr_mask_size,
         ..Default::default()
     })
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::table::{CONTROLLERS, Row};
 use crate::auth::token::issue::Issuer;
 use crate::pki::authority::Authority;
@@ -23,6 +25,26 @@ pub struct Config {
     pub signer: Option<Authority>,
     /// `--cluster-signing-duration`: how long such a certificate lives at most.
     pub signing_duration: Duration,
+    /// `--node-monitor-grace-period`: how long a node may be silent before nothing is known of it.
+    pub node_monitor_grace: Duration,
+    /// `--node-startup-grace-period`: the same for a node that never reported.
+    pub node_startup_grace: Duration,
+    /// `--node-eviction-rate`: nodes a second that are given up in a healthy zone.
+    pub node_eviction_rate: f64,
+    /// `--secondary-node-eviction-rate`: the same in an unhealthy zone; none in one that is not large.
+    pub secondary_node_eviction_rate: f64,
+    /// `--large-cluster-size-threshold`: zones with more nodes are large.
+    pub large_cluster_size: usize,
+    /// `--unhealthy-zone-threshold`: the part of nodes (0 to 1) that are not ready in an unhealthy zone.
+    pub unhealthy_zone_threshold: f64,
+    /// `--cluster-cidr`: where nodes get ranges for their pods, one of each of these. Empty: they get none.
+    pub cluster_cidrs: Vec<IpNet>,
+    /// `--service-cluster-ip-range`: no pods' ranges.
+    pub service_cidrs: Vec<IpNet>,
+    /// `--node-cidr-mask-size-ipv4`: bits of the prefix of a node's range.
+    pub node_mask_ipv4: u8,
+    /// `--node-cidr-mask-size-ipv6`
+    pub node_mask_ipv6: u8,
 }
 
 impl Default for Config {
@@ -35,6 +57,16 @@ impl Default for Config {
             tokens: None,
             signer: None,
             signing_duration: Duration::from_secs(365 * 24 * 3600),
+            node_monitor_grace: Duration::from_secs(50),
+            node_startup_grace: Duration::from_secs(60),
+            node_eviction_rate: 0.1,
+            secondary_node_eviction_rate: 0.01,
+            large_cluster_size: 50,
+            unhealthy_zone_threshold: 0.55,
+            cluster_cidrs: Vec::new(),
+            service_cidrs: Vec::new(),
+            node_mask_ipv4: 24,
+            node_mask_ipv6: 64,
         }
     }
 }

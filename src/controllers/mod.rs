@@ -57,6 +57,7 @@ pub mod garbage;
 pub mod harness;
 pub mod item;
 pub mod namespace;
+pub mod node;
 pub mod owner;
 pub mod pod_gc;
 pub mod pods;

@@ -49,6 +49,6 @@ fn context(registry: &Registry, row: &Row, events: &super::events::Sender) -> Cx
         account => User::controller(account),
     };
     let client = Client::new(registry, user, AGENT);
-    let recorder = Recorder::new(events.clone(), client.clone(), row.name);
+    let recorder = Recorder::new(events.clone(), client.clone(), row.component());
     Cx::new(Plane { registry: registry.clone() }, client, recorder)
 }

@@ -14,6 +14,10 @@ use super::endpoints::slices::EndpointSlices;
 use super::garbage::GarbageCollector;
 use super::harness::Controller;
 use super::namespace::Namespaces;
+use super::node::eviction::TaintEviction;
+use super::node::ipam::NodeIpam;
+use super::node::lifecycle::NodeLifecycle;
+use super::node::ttl::Ttl;
 use super::pod_gc::PodGc;
 use super::replicaset::ReplicaSets;
 use super::root_ca::RootCa;
@@ -126,6 +130,22 @@ pub static CONTROLLERS: &[Row] = &[
         build: |_| Some(Box::new(Namespaces)),
     },
     Row {
+        name: "node-ipam-controller",
+        alias: "nodeipam",
+        account: "node-controller",
+        workers: 1,
+        by_default: true,
+        build: |config| Some(Box::new(NodeIpam::new(config)?)),
+    },
+    Row {
+        name: "node-lifecycle-controller",
+        alias: "nodelifecycle",
+        account: "node-controller",
+        workers: 8,
+        by_default: true,
+        build: |config| Some(Box::new(NodeLifecycle::new(config))),
+    },
+    Row {
         name: "pod-garbage-collector-controller",
         alias: "podgc",
         account: "pod-garbage-collector",
@@ -174,6 +194,14 @@ pub static CONTROLLERS: &[Row] = &[
         build: |config| Some(Box::new(AccountTokens::new(config)?)),
     },
     Row {
+        name: "taint-eviction-controller",
+        alias: "taint-eviction-controller",
+        account: "node-controller",
+        workers: 8,
+        by_default: true,
+        build: |_| Some(Box::new(TaintEviction::default())),
+    },
+    Row {
         name: "token-cleaner-controller",
         alias: "tokencleaner",
         account: "token-cleaner",
@@ -181,9 +209,29 @@ pub static CONTROLLERS: &[Row] = &[
         by_default: false,
         build: |_| Some(Box::new(TokenCleaner)),
     },
+    Row {
+        name: "ttl-controller",
+        alias: "ttl",
+        account: "ttl-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(Ttl::default())),
+    },
 ];
 
 impl Row {
+    /// What its events say that they are from: stock has other names for some.
+    pub fn component(&self) -> &'static str {
+        match self.name {
+            "endpoints-controller" => "endpoint-controller",
+            "endpointslice-controller" => "endpoint-slice-controller",
+            "endpointslice-mirroring-controller" => "endpoint-slice-mirroring-controller",
+            "node-ipam-controller" => "cidrAllocator",
+            "node-lifecycle-controller" => "node-controller",
+            name => name,
+        }
+    }
+
     /// Whether this is its name or alias.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.alias == name
