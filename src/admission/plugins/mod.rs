@@ -4,7 +4,7 @@
 //! never writes to the cluster itself.
 //!
 //! In the order of the chain: `namespace_lifecycle`, `limit_ranger`, `service_account`, `node_restriction`, `taint_nodes_by_condition`,
-//! `priority`, `default_toleration_seconds`, `storage` (three), `runtime_class`, `certificates` (three),
+//! `pod_security`, `priority`, `default_toleration_seconds`, `storage` (three), `runtime_class`, `certificates` (three),
 //! `default_ingress_class`, `resource_quota`; then `table`, which lists them all.
 
 mod certificates;
@@ -13,6 +13,7 @@ mod default_toleration_seconds;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
+mod pod_security;
 mod priority;
 mod resource_quota;
 mod runtime_class;

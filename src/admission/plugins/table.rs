@@ -8,6 +8,7 @@ use super::default_toleration_seconds::DefaultTolerationSeconds;
 use super::limit_ranger::LimitRanger;
 use super::namespace_lifecycle::NamespaceLifecycle;
 use super::node_restriction::NodeRestriction;
+use super::pod_security::PodSecurity;
 use super::priority::Priority;
 use super::resource_quota::ResourceQuota;
 use super::runtime_class::RuntimeClass;
@@ -56,7 +57,7 @@ const PLUGINS: &[Row] = &[
     on("TaintNodesByCondition", Made(|_| Arc::new(TaintNodesByCondition))),
     off("AlwaysPullImages", Missing),
     off("ImagePolicyWebhook", Missing),
-    on("PodSecurity", Missing),
+    on("PodSecurity", Made(|reads| Arc::new(PodSecurity::new(reads)))),
     off("PodNodeSelector", Missing),
     on("Priority", Made(|reads| Arc::new(Priority::new(reads)))),
     on("DefaultTolerationSeconds", Made(|_| Arc::new(DefaultTolerationSeconds))),
