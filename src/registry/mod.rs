@@ -36,6 +36,8 @@ mod admission_tests;
 #[cfg(test)]
 mod node_tests;
 #[cfg(test)]
+mod policy_tests;
+#[cfg(test)]
 mod service_tests;
 #[cfg(test)]
 mod tests;

@@ -2,17 +2,26 @@
 
 use std::sync::Arc;
 
+use super::always_pull_images::AlwaysPullImages;
 use super::certificates::{CertificateApproval, CertificateSigning, CertificateSubjectRestriction};
 use super::default_ingress_class::DefaultIngressClass;
 use super::default_toleration_seconds::DefaultTolerationSeconds;
 use super::limit_ranger::LimitRanger;
 use super::namespace_lifecycle::NamespaceLifecycle;
 use super::node_restriction::NodeRestriction;
+use super::owner_references::OwnerReferencesPermissionEnforcement;
+use super::pod_node_selector::PodNodeSelector;
 use super::pod_security::PodSecurity;
+use super::pod_topology_labels::PodTopologyLabels;
 use super::priority::Priority;
+use super::resizes::{NodeDeclaredFeatureValidator, PodResizeValidator};
 use super::resource_quota::ResourceQuota;
 use super::runtime_class::RuntimeClass;
 use super::service_account::ServiceAccount;
+use super::small::{
+    AlwaysAdmit, AlwaysDeny, DenyServiceExternalIPs, ExtendedResourceToleration, LimitPodHardAntiAffinityTopology,
+    NamespaceExists,
+};
 use super::storage::{DefaultStorageClass, PersistentVolumeClaimResize, StorageObjectInUseProtection};
 use super::taint_nodes_by_condition::TaintNodesByCondition;
 use crate::admission::chain::{Chain, Plugin};
@@ -46,28 +55,31 @@ const fn off(name: &'static str, kind: Kind) -> Row {
 }
 
 const PLUGINS: &[Row] = &[
-    off("AlwaysAdmit", Missing),
+    off("AlwaysAdmit", Made(|_| Arc::new(AlwaysAdmit))),
     off("NamespaceAutoProvision", Missing),
     on("NamespaceLifecycle", Made(|reads| Arc::new(NamespaceLifecycle::new(reads)))),
-    off("NamespaceExists", Missing),
-    off("LimitPodHardAntiAffinityTopology", Missing),
+    off("NamespaceExists", Made(|reads| Arc::new(NamespaceExists(reads.clone())))),
+    off("LimitPodHardAntiAffinityTopology", Made(|_| Arc::new(LimitPodHardAntiAffinityTopology))),
     on("LimitRanger", Made(|reads| Arc::new(LimitRanger::new(reads)))),
     on("ServiceAccount", Made(|reads| Arc::new(ServiceAccount::new(reads)))),
     off("NodeRestriction", Made(|reads| Arc::new(NodeRestriction::new(reads)))),
     on("TaintNodesByCondition", Made(|_| Arc::new(TaintNodesByCondition))),
-    off("AlwaysPullImages", Missing),
+    off("AlwaysPullImages", Made(|_| Arc::new(AlwaysPullImages))),
     off("ImagePolicyWebhook", Missing),
     on("PodSecurity", Made(|reads| Arc::new(PodSecurity::new(reads)))),
-    off("PodNodeSelector", Missing),
+    off("PodNodeSelector", Made(|reads| Arc::new(PodNodeSelector(reads.clone())))),
     on("Priority", Made(|reads| Arc::new(Priority::new(reads)))),
     on("DefaultTolerationSeconds", Made(|_| Arc::new(DefaultTolerationSeconds))),
     off("PodTolerationRestriction", Missing),
     off("EventRateLimit", Missing),
-    off("ExtendedResourceToleration", Missing),
+    off("ExtendedResourceToleration", Made(|_| Arc::new(ExtendedResourceToleration))),
     on("DefaultStorageClass", Made(|reads| Arc::new(DefaultStorageClass(reads.clone())))),
     on("StorageObjectInUseProtection", Made(|_| Arc::new(StorageObjectInUseProtection))),
     on("PodGroupProtection", Gated),
-    off("OwnerReferencesPermissionEnforcement", Missing),
+    off(
+        "OwnerReferencesPermissionEnforcement",
+        Made(|reads| Arc::new(OwnerReferencesPermissionEnforcement(reads.clone()))),
+    ),
     on("PersistentVolumeClaimResize", Made(|reads| Arc::new(PersistentVolumeClaimResize(reads.clone())))),
     on("RuntimeClass", Made(|reads| Arc::new(RuntimeClass::new(reads)))),
     on("CertificateApproval", Made(|reads| Arc::new(CertificateApproval(reads.clone())))),
@@ -75,18 +87,18 @@ const PLUGINS: &[Row] = &[
     on("ClusterTrustBundleAttest", Gated),
     on("CertificateSubjectRestriction", Made(|_| Arc::new(CertificateSubjectRestriction))),
     on("DefaultIngressClass", Made(|reads| Arc::new(DefaultIngressClass(reads.clone())))),
-    off("DenyServiceExternalIPs", Missing),
-    on("PodTopologyLabels", Missing),
+    off("DenyServiceExternalIPs", Made(|_| Arc::new(DenyServiceExternalIPs))),
+    on("PodTopologyLabels", Made(|reads| Arc::new(PodTopologyLabels(reads.clone())))),
     on("PodGroupWorkloadExists", Gated),
-    on("NodeDeclaredFeatureValidator", Missing),
+    on("NodeDeclaredFeatureValidator", Made(|reads| Arc::new(NodeDeclaredFeatureValidator(reads.clone())))),
     on("JobValidation", Gated),
-    on("PodResizeValidator", Missing),
+    on("PodResizeValidator", Made(|reads| Arc::new(PodResizeValidator(reads.clone())))),
     on("MutatingAdmissionPolicy", Missing),
     on("MutatingAdmissionWebhook", Missing),
     on("ValidatingAdmissionPolicy", Missing),
     on("ValidatingAdmissionWebhook", Missing),
     on("ResourceQuota", Made(|reads| Arc::new(ResourceQuota::new(reads)))),
-    off("AlwaysDeny", Missing),
+    off("AlwaysDeny", Made(|_| Arc::new(AlwaysDeny))),
 ];
 
 /// The plugins that are on by default or by `enable`, and not off by `disable`. Refuses names that stock does not know,
