@@ -56,6 +56,9 @@ impl Exchange<'_> {
     pub async fn review(&mut self, at: &Address) -> Result<Response<Body>> {
         let options = options::write(&self.query);
         let kind = at.resource.kind.kind.as_str();
+        if kind == "Binding" {
+            return self.bind(at).await;
+        }
         if !matches!(
             kind,
             "TokenReview"

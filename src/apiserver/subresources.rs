@@ -9,10 +9,11 @@ use super::objects::offer;
 use super::options;
 use super::respond::Body;
 use super::route::Target;
-use crate::codec::answer::subject::Subject;
+use crate::codec::answer::subject::{Style, Subject};
 use crate::codec::negotiate::accept::Offer;
 use crate::codec::negotiate::body::{self, PatchType};
 use crate::codec::protobuf::encode::encode;
+use crate::model::names::GroupVersionKind;
 use crate::model::status::{Result, Status};
 use crate::registry::meta;
 use crate::registry::options::WriteOptions;
@@ -20,7 +21,7 @@ use crate::registry::request::Address;
 use crate::registry::scale::{self, ScaleChange};
 use crate::registry::write::Change;
 use crate::schema::resource::{Shape, Verbs};
-use crate::schema::table::{API_AUTOSCALING_V1_SCALE, API_POLICY_V1_EVICTION};
+use crate::schema::table::{API_AUTOSCALING_V1_SCALE, API_CORE_V1_BINDING, API_POLICY_V1_EVICTION};
 
 impl Exchange<'_> {
     pub async fn subresource(&mut self, at: &Address, target: &Target) -> Result<Response<Body>> {
@@ -37,9 +38,11 @@ impl Exchange<'_> {
             ("scale", verb) => self.scale(at, verb).await,
             ("token", _) => self.token_request(at).await,
             ("eviction", _) => self.eviction(at).await,
-            ("binding" | "log" | "proxy" | "exec" | "attach" | "portforward", _) => Err(Status::not_implemented(
-                format!("the subresource {} of {} is not served yet", sub.name, at.resource.name),
-            )),
+            ("binding", _) => self.bind(at).await,
+            ("log" | "proxy" | "exec" | "attach" | "portforward", _) => Err(Status::not_implemented(format!(
+                "the subresource {} of {} is not served yet",
+                sub.name, at.resource.name
+            ))),
             (_, "get") => self.get(&Address { subresource: Default::default(), ..at.clone() }).await,
             (_, "patch") => self.patch(at).await,
             (_, "update") => self.update_part(at).await,
@@ -98,6 +101,22 @@ impl Exchange<'_> {
         options.dry_run.dedup();
         let registry = self.server.registry.clone();
         registry.evict(&mut self.caller, at, &body, &options).await?;
+        self.made(style)
+    }
+
+    /// `POST pods/NAME/binding` and `POST bindings`.
+    pub async fn bind(&mut self, at: &Address) -> Result<Response<Body>> {
+        let style = self.style(Offer { table: true, ..Offer::default() })?;
+        let options = options::write(&self.query);
+        let (kind, shape) = (GroupVersionKind::new("", "v1", "Binding"), Shape::Builtin(&API_CORE_V1_BINDING));
+        let binding = self.object(&Expected { kind: &kind, shape: &shape, kept: &kind }, &options).await?;
+        let registry = self.server.registry.clone();
+        registry.bind(&mut self.caller, at, binding, &options).await?;
+        self.made(style)
+    }
+
+    /// What is made shows elsewhere: the answer says no more than that it is.
+    fn made(&self, style: Style) -> Result<Response<Body>> {
         let mut status = Status::success(Default::default());
         (status.code, status.details) = (201, None);
         let bytes = crate::codec::answer::object::status(&status, style.representation).map_err(Status::internal)?;
@@ -105,8 +124,8 @@ impl Exchange<'_> {
     }
 }
 
-fn eviction_kind() -> crate::model::names::GroupVersionKind {
-    crate::model::names::GroupVersionKind::new("policy", "v1", "Eviction")
+fn eviction_kind() -> GroupVersionKind {
+    GroupVersionKind::new("policy", "v1", "Eviction")
 }
 
 fn scale_patch(kind: PatchType, body: &[u8]) -> Result<ScaleChange<'_>> {

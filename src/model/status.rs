@@ -298,7 +298,8 @@ impl Status {
         if let Some(details) = &self.details {
             out.insert("details".into(), details.to_value());
         }
-        if !self.is_success() {
+        // A plain success goes without saying.
+        if self.code != 200 {
             out.insert("code".into(), self.code.into());
         }
         Value::Object(out)

@@ -3,18 +3,21 @@
 use serde_json::{Map, Value, json};
 
 use super::core::{Registry, Step};
+use super::meta;
 use super::options::WriteOptions;
 use super::request::{Address, Caller, Written};
 use crate::model::field::FieldErrors;
+use crate::model::gotext::quote;
 use crate::model::names::{GroupResource, GroupVersionKind};
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::syntax::path_segment;
 use crate::rules::all;
 use crate::rules::at::At;
 use crate::schema::table;
 
 impl Registry {
-    /// Binds the pod at this address (its subresource is `binding`) as the Binding says.
+    /// Binds a pod as the Binding says. The address is of that pod's subresource `binding`, or of the collection `bindings`.
     pub async fn bind(
         &self,
         caller: &mut Caller,
@@ -22,6 +25,9 @@ impl Registry {
         mut binding: Value,
         options: &WriteOptions,
     ) -> Result<Written> {
+        options.validate("Create", false)?;
+        meta::place(&mut binding, &at.resource, &at.namespace)?;
+        let at = &named(at, &binding);
         self.admit_posted(caller, at, &mut binding, options).await?;
         if object::name(&binding) != at.name {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
@@ -34,11 +40,13 @@ impl Registry {
             return Err(Status::unknown(aggregate(&errors)));
         }
         self.validate_posted(caller, at, &binding, options).await?;
-        let mut transaction = self.begin(at, options.is_dry_run()).await?;
+        let pod = self.bound_pod(at)?;
+        is_address(&pod)?;
+        let mut transaction = self.begin(&pod, options.is_dry_run()).await?;
         loop {
             let decided = match transaction.seen() {
-                Some(current) => self.bound(at, &current.value, &binding),
-                None => Err(Status::not_found(&at.resource.name, &at.name)),
+                Some(current) => self.bound(&pod, &current.value, &binding, options.is_dry_run()),
+                None => Err(Status::not_found(&pod.resource.name, &pod.name)),
             };
             if let Some(done) = transaction.conclude(decided).await? {
                 return Ok(Written { object: done.object, created: false });
@@ -46,14 +54,46 @@ impl Registry {
         }
     }
 
-    fn bound(&self, at: &Address, current: &Value, binding: &Value) -> Result<Step> {
-        self.same_uid(at, object::uid(binding), current)?;
-        self.same_version(at, object::resource_version(binding), current)?;
+    /// The pod that a request is about: in its path, or in the collection by its name.
+    fn bound_pod(&self, at: &Address) -> Result<Address> {
+        let pods = GroupResource::new("", "pods");
+        if at.resource.name == pods {
+            return Ok(at.clone());
+        }
+        let catalog = self.catalog.load();
+        let resource = catalog.preferred(&pods).ok_or_else(Status::no_such_resource)?;
+        Ok(Address::new(resource, &at.namespace, &at.name))
+    }
+
+    fn bound(&self, at: &Address, current: &Value, binding: &Value, dry_run: bool) -> Result<Step> {
+        self.same_uid(at, object::uid(binding), current, dry_run)?;
+        self.same_version(at, object::resource_version(binding), current, dry_run)?;
         let mut pod = current.clone();
         assign(&mut pod, binding, self.now().to_text().as_str())
             .map_err(|why| Status::conflict(&GroupResource::new("", "pods/binding"), &at.name, why))?;
         Ok(Step::Put { value: pod, ttl: None })
     }
+}
+
+/// The address with the name that the Binding has, if the path says none.
+fn named(at: &Address, binding: &Value) -> Address {
+    let name = if at.name.is_empty() { object::name(binding).into() } else { at.name.clone() };
+    Address { name, ..at.clone() }
+}
+
+/// Whether a pod can have this namespace and name. Most have been asked when they came in a path.
+fn is_address(pod: &Address) -> Result<()> {
+    if pod.namespace.is_empty() {
+        return Err(Status::bad_request("Namespace parameter required."));
+    }
+    if pod.name.is_empty() {
+        return Err(Status::bad_request("Name parameter required."));
+    }
+    let wrong = path_segment(&pod.name);
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!("Name parameter invalid: {}: {}", quote(&pod.name), wrong.join(";"))))
 }
 
 /// Puts the node, the annotations and the labels of a binding into a pod that may have them.
@@ -63,7 +103,7 @@ fn assign(pod: &mut Value, binding: &Value, now: &str) -> std::result::Result<()
         return Err(format!("pod {name} is being deleted, cannot be assigned to a host"));
     }
     if let Some(node) = pod["spec"]["nodeName"].as_str().filter(|node| !node.is_empty()) {
-        return Err(format!("pod {name} is already assigned to node {}", crate::model::gotext::quote(node)));
+        return Err(format!("pod {name} is already assigned to node {}", quote(node)));
     }
     if pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
         return Err(format!("pod {name} has non-empty .spec.schedulingGates"));
@@ -142,7 +182,9 @@ mod tests {
         other["metadata"]["uid"] = "another".into();
         let refused = client.bind("default", "a", &other).await.expect_err("another pod");
         assert_eq!(refused.code, 409);
-        assert!(refused.message.contains("Precondition failed: UID in precondition: another"), "{}", refused.message);
+        let why = "Key: /registry/pods/default/a, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+                   UID in precondition: another";
+        assert!(refused.message.contains(why), "{}", refused.message);
 
         let bound = client.bind("default", "a", &binding("n1")).await.expect("bound");
         let shown = value(client.registry(), "", "pods", &bound.object);
@@ -163,6 +205,34 @@ mod tests {
         assert_eq!((missing.code, missing.message.as_str()), (404, "pods \"b\" not found"));
         let named = client.bind("default", "b", &binding("n1")).await.expect_err("another name");
         assert_eq!(named.message, "name in URL does not match name in Binding object");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_binding_of_the_collection_names_its_pod() {
+        let client = client().await;
+        client.create(POD, &pod(json!({"containers": [{"name": "c", "image": "i"}]}))).await.expect("created");
+        let registry = client.registry();
+        let bindings = registry.catalog.load().find("", "v1", "bindings").cloned().expect("bindings");
+        let mut caller = Caller::new(crate::auth::identity::User::new("tester", &[]), "tester");
+        let mut bind = async |namespace: &str, body: Value, options: &WriteOptions| {
+            registry.bind(&mut caller, &Address::new(&bindings, namespace, ""), body, options).await
+        };
+        let options = WriteOptions::default();
+        let rehearsal = WriteOptions { dry_run: vec!["All".into()], ..WriteOptions::default() };
+        bind("default", binding("n1"), &rehearsal).await.expect("it would be bound");
+        let bound = bind("default", binding("n1"), &options).await.expect("bound");
+        assert_eq!(value(registry, "", "pods", &bound.object)["spec"]["nodeName"], "n1");
+        let mut text = async |namespace: &str, mut body: Value, name: &str| {
+            object::set_meta(&mut body, "name", name.into());
+            bind(namespace, body, &options).await.expect_err("refused").message
+        };
+        assert_eq!(text("default", binding("n1"), "").await, "Name parameter required.");
+        assert_eq!(text("", binding("n1"), "a").await, "Namespace parameter required.");
+        let odd = "Name parameter invalid: \"a/b\": may not contain '/'";
+        assert_eq!(text("default", binding("n1"), "a/b").await, odd);
+        assert_eq!(text("default", binding("n1"), "b").await, "pods \"b\" not found");
+        let elsewhere = json!({"metadata": {"namespace": "other"}, "target": {"name": "n1"}});
+        assert!(text("default", elsewhere, "a").await.starts_with("the namespace of the provided object"));
     }
 
     #[test]

@@ -166,7 +166,7 @@ impl Registry {
         let mut transaction = self.begin(at, options.is_dry_run()).await?;
         loop {
             let decided = match transaction.seen() {
-                Some(current) => match self.same_uid(at, &expected_uid, &current.value) {
+                Some(current) => match self.same_uid(at, &expected_uid, &current.value, options.is_dry_run()) {
                     Ok(()) => self.update_existing(caller, at, change, options, current, claims).await,
                     Err(refusal) => Err(refusal),
                 },
@@ -300,21 +300,22 @@ impl Registry {
     }
 
     /// A PUT whose body has a uid is of that object only.
-    pub(super) fn same_uid(&self, at: &Address, expected: &str, current: &Value) -> Result<()> {
-        self.same(at, "UID", expected, object::uid(current))
+    pub(super) fn same_uid(&self, at: &Address, expected: &str, current: &Value, dry_run: bool) -> Result<()> {
+        self.same(at, "UID", (expected, object::uid(current)), dry_run)
     }
 
     /// A write that names a version is of that version only.
-    pub(super) fn same_version(&self, at: &Address, expected: &str, current: &Value) -> Result<()> {
-        self.same(at, "ResourceVersion", expected, object::resource_version(current))
+    pub(super) fn same_version(&self, at: &Address, expected: &str, current: &Value, dry_run: bool) -> Result<()> {
+        self.same(at, "ResourceVersion", (expected, object::resource_version(current)), dry_run)
     }
 
-    fn same(&self, at: &Address, what: &str, expected: &str, found: &str) -> Result<()> {
+    fn same(&self, at: &Address, what: &str, (expected, found): (&str, &str), dry_run: bool) -> Result<()> {
         if expected.is_empty() || expected == found {
             return Ok(());
         }
         let key = self.key(storage(&at.resource)?, &at.namespace, &at.name);
-        let key = key.strip_prefix(&self.prefix).unwrap_or(&key);
+        // A dry run never reaches stock's store, which alone knows the prefix.
+        let key = key.strip_prefix(&self.prefix).filter(|_| dry_run).unwrap_or(&key);
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
              {what} in precondition: {expected}, {what} in object meta: {found}"
