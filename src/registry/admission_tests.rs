@@ -246,3 +246,27 @@ async fn quotas_are_charged_before_anything_is_made() {
     let used = json!({"configmaps": "1", "services": "1", "services.nodeports": "0", "requests.cpu": "0"});
     assert_eq!(kept["status"]["used"], used);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_learns_where_its_node_is() {
+    let client = admitted_client().await;
+    let labels = json!({"topology.kubernetes.io/zone": "z1", "topology.kubernetes.io/region": "r1", "disk": "ssd"});
+    let node = json!({"metadata": {"name": "n1", "labels": labels}});
+    given(&client, Target::new("", "nodes", "", "n1"), &node).await;
+    let waiting = made(&client, POD, &pod(json!({}))).await.expect("created");
+    assert_eq!(waiting["metadata"]["labels"], Value::Null, "it has no node yet");
+    let binding = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}});
+    let bound = client.bind("default", "p", &binding).await.expect("bound");
+    let shown = value(client.registry(), "", "pods", &bound.object);
+    let known = json!({"topology.kubernetes.io/region": "r1", "topology.kubernetes.io/zone": "z1"});
+    assert_eq!(shown["metadata"]["labels"], known);
+
+    let mut placed = pod(json!({"nodeName": "n1"}));
+    placed["metadata"] = json!({"name": "q", "labels": {"topology.kubernetes.io/zone": "elsewhere"}});
+    let placed = made(&client, Target { name: "q", ..POD }, &placed).await.expect("created");
+    assert_eq!(placed["metadata"]["labels"], known, "what the pod says itself does not count");
+    let mut lost = pod(json!({"nodeName": "none-such"}));
+    lost["metadata"]["name"] = "r".into();
+    let lost = made(&client, Target { name: "r", ..POD }, &lost).await.expect("created");
+    assert_eq!(lost["metadata"]["labels"], Value::Null);
+}
