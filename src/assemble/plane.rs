@@ -30,6 +30,7 @@ use crate::pki::folder::Pki;
 use crate::pki::key::Key;
 use crate::registry::client::Client;
 use crate::registry::core::Registry;
+use crate::scheduler;
 use crate::store::contract::StoreError;
 use crate::store::embedded::Embedded;
 
@@ -87,6 +88,10 @@ impl Plane {
         let server = server(flags, &registry, &pki, advertised, &stopping)?;
         controllers::start(&registry, &tasks, &controllers(flags, &pki)?)
             .map_err(|error| StartError::Flag(error.to_string()))?;
+        if flags.scheduler {
+            let started = scheduler::start(&registry, &tasks, &scheduler::Config::default());
+            started.map_err(|error| StartError::Flag(error.to_string()))?;
+        }
         let kubeconfig = identity::admin_kubeconfig(flags, &pki, address.port(), &clock, &entropy)?;
         tasks.start("api", move |stop| listen::serve(listener, Arc::new(tls), server, bounds(), stop));
         Ok(Self { address, kubeconfig, registry, tasks, embedded, stopping })
