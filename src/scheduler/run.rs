@@ -204,7 +204,9 @@ impl Scheduler {
     fn written(&mut self, done: Option<Done>) {
         let Some(Done::NotBound { turn, status }) = done else { return };
         let key = turn.pod.key.clone();
-        if !self.cluster.is_assumed(&key) {
+        // Another pod of that name may have come meanwhile.
+        let is_it = self.cluster.pod(&key).is_some_and(|known| known.uid == turn.pod.uid);
+        if !is_it || !self.cluster.is_assumed(&key) {
             return;
         }
         let Some(assumed) = self.cluster.remove_pod(&key) else { return };
