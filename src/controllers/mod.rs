@@ -56,6 +56,7 @@ pub mod events;
 pub mod garbage;
 pub mod harness;
 pub mod item;
+pub mod job;
 pub mod namespace;
 pub mod node;
 pub mod owner;

@@ -15,6 +15,7 @@ pub static ENDPOINTS: Name = Name::core("endpoints");
 pub static ENDPOINT_SLICES: Name = Name::new("discovery.k8s.io", "endpointslices");
 pub static SIGNING_REQUESTS: Name = Name::new("certificates.k8s.io", "certificatesigningrequests");
 pub static LEASES: Name = Name::new("coordination.k8s.io", "leases");
+pub static JOBS: Name = Name::new("batch", "jobs");
 pub static SECRETS: Name = Name::core("secrets");
 pub static SERVICE_ACCOUNTS: Name = Name::core("serviceaccounts");
 pub static REPLICATION_CONTROLLERS: Name = Name::core("replicationcontrollers");

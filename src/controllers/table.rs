@@ -13,6 +13,8 @@ use super::endpoints::mirror::Mirror;
 use super::endpoints::slices::EndpointSlices;
 use super::garbage::GarbageCollector;
 use super::harness::Controller;
+use super::job::Jobs;
+use super::job::ttl::TtlAfterFinished;
 use super::namespace::Namespaces;
 use super::node::eviction::TaintEviction;
 use super::node::ipam::NodeIpam;
@@ -122,6 +124,14 @@ pub static CONTROLLERS: &[Row] = &[
         build: |_| Some(Box::new(GarbageCollector::default())),
     },
     Row {
+        name: "job-controller",
+        alias: "job",
+        account: "job-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(Jobs)),
+    },
+    Row {
         name: "namespace-controller",
         alias: "namespace",
         account: "namespace-controller",
@@ -208,6 +218,14 @@ pub static CONTROLLERS: &[Row] = &[
         workers: 1,
         by_default: false,
         build: |_| Some(Box::new(TokenCleaner)),
+    },
+    Row {
+        name: "ttl-after-finished-controller",
+        alias: "ttl-after-finished",
+        account: "ttl-after-finished-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(TtlAfterFinished)),
     },
     Row {
         name: "ttl-controller",

@@ -5,7 +5,7 @@
 
 mod claim;
 mod manage;
-mod rank;
+pub mod rank;
 mod status;
 #[cfg(test)]
 mod tests;
