@@ -18,10 +18,10 @@ use super::respond::Body;
 use super::reviews::Tokens;
 use super::route::{Route, Target, is_segment, route};
 use crate::auth::authenticator::{Authenticator, Proofs};
-use crate::auth::authorizer::{Attributes, Resource as Asked, Target as Wanted};
+use crate::auth::authorizer::{Attributes, Operator, Requirement, Resource as Asked, Target as Wanted};
 use crate::auth::identity::User;
 use crate::auth::impersonation::Impersonation;
-use crate::model::selector::field::FieldSelector;
+use crate::model::selector::field::{FieldSelector, Term};
 use crate::model::status::{Result, Status};
 use crate::registry::core::Registry;
 use crate::registry::options::ListOptions;
@@ -144,14 +144,15 @@ impl Server {
             tracing::debug!(why = why.0, "unauthenticated");
             Status::unauthorized()
         })?;
-        let name = selected_name(route, query);
+        let fields = selected_fields(route, query);
+        let name = selected_name(&fields);
+        let fields = requirements(&fields);
         let mut user: User = accepted.user;
-        if let Some(other) =
-            self.impersonation.check(&mut head.headers, &attributes(&user, route, &name), &self.registry.authorizer)?
-        {
+        let asked = attributes(&user, route, &name, &fields);
+        if let Some(other) = self.impersonation.check(&mut head.headers, &asked, &self.registry.authorizer)? {
             user = other.user;
         }
-        self.registry.authorizer.require(&attributes(&user, route, &name))?;
+        self.registry.authorizer.require(&attributes(&user, route, &name, &fields))?;
         let mut caller = Caller::new(user, "");
         accepted.notes.into_iter().flat_map(|notes| notes.warnings).for_each(|warning| caller.warn(warning));
         Ok(caller)
@@ -159,7 +160,7 @@ impl Server {
 }
 
 /// The request as authorizers see it.
-fn attributes<'a>(user: &'a User, route: &'a Route, name: &'a str) -> Attributes<'a> {
+fn attributes<'a>(user: &'a User, route: &'a Route, name: &'a str, fields: &'a [Requirement]) -> Attributes<'a> {
     match route {
         Route::Resource(target) => {
             let resource = Asked {
@@ -168,7 +169,8 @@ fn attributes<'a>(user: &'a User, route: &'a Route, name: &'a str) -> Attributes
                 resource: &target.resource,
                 subresource: &target.subresource,
                 namespace: &target.namespace,
-                name: if name.is_empty() { &target.name } else { name },
+                name: if target.name.is_empty() { name } else { &target.name },
+                fields,
                 ..Asked::default()
             };
             Attributes { user, verb: target.verb, target: Wanted::Resource(resource) }
@@ -177,15 +179,28 @@ fn attributes<'a>(user: &'a User, route: &'a Route, name: &'a str) -> Attributes
     }
 }
 
-/// A list or watch of one name is about that object.
-fn selected_name(route: &Route, query: &Query<'_>) -> String {
-    let Route::Resource(target) = route else { return String::new() };
-    if !matches!(target.verb, "list" | "watch" | "deletecollection") || !target.name.is_empty() {
-        return String::new();
+/// What a list, watch or deletecollection is narrowed to; everything when that cannot be read.
+fn selected_fields(route: &Route, query: &Query<'_>) -> FieldSelector {
+    let Route::Resource(target) = route else { return FieldSelector::default() };
+    if !matches!(target.verb, "list" | "watch" | "deletecollection") {
+        return FieldSelector::default();
     }
-    let fields = query.first("fieldSelector").and_then(|text| FieldSelector::parse(text).ok());
-    let name = fields.as_ref().and_then(|fields| fields.exact_match("metadata.name")).unwrap_or("");
+    query.first("fieldSelector").and_then(|text| FieldSelector::parse(text).ok()).unwrap_or_default()
+}
+
+/// A list or watch of one name is about that object.
+fn selected_name(fields: &FieldSelector) -> String {
+    let name = fields.exact_match("metadata.name").unwrap_or("");
     if is_segment(name) { name.to_owned() } else { String::new() }
+}
+
+fn requirements(fields: &FieldSelector) -> Vec<Requirement> {
+    let requirement = |term: &Term| Requirement {
+        key: term.field.clone(),
+        operator: if term.equal { Operator::In } else { Operator::NotIn },
+        values: vec![term.value.clone()],
+    };
+    fields.terms().iter().map(requirement).collect()
 }
 
 /// The field manager that a User-Agent stands for is what comes before the first slash.

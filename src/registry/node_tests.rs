@@ -75,6 +75,7 @@ async fn a_kubelet_writes_its_own_node() {
     let other = json!({"metadata": {"name": "n3"}});
     let refusal = "nodes \"n3\" is forbidden: node \"n1\" is not allowed to modify node \"n3\"";
     assert_eq!(why(kubelet.create(node("n3"), &other).await), refusal);
+    assert_eq!(why(kubelet.create(node(""), &other).await), refusal, "as it is posted to the collection");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ use crate::fields::resets::resets;
 use crate::fields::set::Set;
 use crate::fields::update::{Context, Convert, Converted, update};
 use crate::model::names::{GroupVersion, GroupVersionKind};
+use crate::model::object;
 use crate::model::status::Result;
 use crate::rules::all;
 use crate::schema::convert;
@@ -81,13 +82,18 @@ impl Registry {
         let options = options_value(operation, options);
         let Caller { user, warnings, .. } = caller;
         let shown = shown_name(&at.name, object.as_deref()).to_owned();
+        // A create is sent to the collection: the object has its name, unless that is to be generated.
+        let name = match &object {
+            Some(object) if at.name.is_empty() => object::name(object).to_owned(),
+            _ => at.name.to_string(),
+        };
         let mut attributes = Attributes {
             user,
             operation,
             resource: &at.resource,
             subresource: &at.subresource,
             namespace: &at.namespace,
-            name: &at.name,
+            name: &name,
             shown: &shown,
             old,
             dry_run: options["dryRun"].is_array(),
