@@ -25,6 +25,11 @@ use crate::pki::folder::{Pki, Serving};
 use crate::pki::kubeconfig::Kubeconfig;
 use crate::registry::hooks::services::ranges::Ranges;
 
+/// This machine's name.
+pub fn hostname() -> String {
+    std::fs::read_to_string("/etc/hostname").unwrap_or_default().trim().to_owned()
+}
+
 /// The folder of keys and certificates, with a serving certificate for where this server is reached.
 pub fn pki(
     flags: &Flags,
@@ -33,13 +38,12 @@ pub fn pki(
     clock: &Clock,
     entropy: &Entropy,
 ) -> Result<Pki, StartError> {
-    let hostname = std::fs::read_to_string("/etc/hostname").unwrap_or_default().trim().to_owned();
     let mut addresses = vec![advertised];
     addresses.extend(ranges.addresses.iter().map(|range| range.address(0)));
     if !flags.bind_address.is_unspecified() {
         addresses.push(flags.bind_address);
     }
-    let serving = Serving::new(&hostname, "cluster.local", &addresses, &flags.tls_san);
+    let serving = Serving::new(&hostname(), "cluster.local", &addresses, &flags.tls_san);
     let folder = flags.data_dir.join("pki");
     Ok(Pki::open(&folder, &serving, clock, entropy)?)
 }

@@ -49,6 +49,8 @@ pub enum StartError {
     Pki(#[from] crate::pki::error::PkiError),
     #[error("TLS: {0}")]
     Tls(String),
+    #[error("{0}")]
+    Cache(#[from] crate::cache::error::CacheError),
     #[error("bootstrap: {0}")]
     Bootstrap(crate::model::status::Status),
 }
@@ -79,7 +81,7 @@ impl Plane {
         let (store, embedded) = core::open_store(flags, &clock, &entropy).await?;
         let rbac = Arc::new(Rbac::default());
         let registry = core::registry(flags, &ranges, store, &rbac, &clock, &entropy, &tasks).await?;
-        let roles = roles::Roles::open(&registry.cache, rbac).map_err(|error| StartError::Tls(error.to_string()))?;
+        let roles = roles::Roles::open(&registry.cache, rbac)?;
         tasks.start("roles", |stop| roles.follow(stop));
         let client = Client::new(&registry, User::new("system:apiserver", &["system:masters"]), "kube-apiserver");
         bootstrap::run(&client).await.map_err(StartError::Bootstrap)?;
@@ -89,8 +91,8 @@ impl Plane {
         controllers::start(&registry, &tasks, &controllers(flags, &pki)?)
             .map_err(|error| StartError::Flag(error.to_string()))?;
         if flags.scheduler {
-            let started = scheduler::start(&registry, &tasks, &scheduler::Config::default());
-            started.map_err(|error| StartError::Flag(error.to_string()))?;
+            let config = scheduler::config::Config { host: identity::hostname(), ..Default::default() };
+            scheduler::start(&registry, &tasks, &config)?;
         }
         let kubeconfig = identity::admin_kubeconfig(flags, &pki, address.port(), &clock, &entropy)?;
         tasks.start("api", move |stop| listen::serve(listener, Arc::new(tls), server, bounds(), stop));
