@@ -1,0 +1,37 @@
+# monokube's two commands are `make run` and `make test`; the others take longer or need more.
+SHELL := /bin/bash
+CARGO ?= cargo
+# Where the recordings of a stock server are, for `make parity`.
+SHARED ?= ../shared
+NODES ?= 3
+DATA ?= data
+
+.PHONY: run build test parity fuzz bench clean
+
+run: ## start a control plane with simulated nodes
+	tools/setup build
+	$(CARGO) build --release --locked
+	tools/run $(DATA) $(NODES)
+
+build: ## the program, optimised
+	tools/setup build
+	$(CARGO) build --release --locked
+
+test: ## format, lints, and all tests
+	tools/setup test
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked
+
+parity: ## replay what a stock server answered; writes docs/parity.md
+	tools/setup build
+	tools/parity $(SHARED)
+
+fuzz: ## every fuzz target for FUZZ_SECONDS seconds
+	tools/fuzz
+
+bench: ## all benchmarks
+	$(CARGO) bench --locked
+
+clean:
+	$(CARGO) clean
