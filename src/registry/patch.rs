@@ -9,8 +9,7 @@ use super::request::{Address, Caller, Written};
 use super::write::{Change, Edited};
 use crate::fields::apply;
 use crate::fields::managed;
-use crate::fields::patch::{Validation, json, merge, settle, strategic};
-use crate::fields::prune::full;
+use crate::fields::patch::{Validation, json, merge, settle, strategic, text};
 use crate::fields::resets::resets;
 use crate::model::status::{Result, Status};
 use crate::schema::resource::{Resource, Shape};
@@ -75,10 +74,10 @@ impl Registry {
 
 /// What a patch makes of an object (sparse, in the served version).
 fn edit(resource: &Resource, live: &Value, patch: &Patch<'_>, validation: Validation) -> Result<Edited> {
-    let text = || full(live, &resource.shape, &resource.group_version().to_string(), &resource.kind.kind).to_string();
+    let text = || text(live, &resource.shape, &resource.kind);
     let patched = match (patch, &resource.shape) {
-        (Patch::Json(body), _) => json::apply(text().as_bytes(), body, validation)?,
-        (Patch::Merge(body), _) => merge::apply(text().as_bytes(), body, validation)?,
+        (Patch::Json(body), _) => json::apply(&text()?, body, validation)?,
+        (Patch::Merge(body), _) => merge::apply(&text()?, body, validation)?,
         (Patch::Strategic(body), Shape::Builtin(message)) => {
             let decoded = strategic::apply(live, body, message, validation)?;
             return Ok(Edited { object: decoded.value, owned: false, warnings: decoded.notes });

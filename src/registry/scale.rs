@@ -3,12 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::core::Registry;
+use super::meta;
 use super::options::{FieldValidation, WriteOptions};
 use super::request::{Address, Caller};
 use super::write::{Change, Edited};
 use crate::codec::json::decode::decode;
-use crate::fields::patch::{Validation, json as json_patch, merge, settle, strategic};
-use crate::fields::prune::full;
+use crate::fields::patch::{Validation, json as json_patch, merge, settle, strategic, text};
 use crate::fields::scale::{to_parent, to_scale};
 use crate::fields::set::Set;
 use crate::fields::update::{Context, Converted, update};
@@ -57,15 +57,18 @@ impl Registry {
         &self,
         caller: &mut Caller,
         at: &Address,
-        change: ScaleChange<'_>,
+        mut change: ScaleChange<'_>,
         options: &WriteOptions,
     ) -> Result<Value> {
         let is_apply = matches!(change, ScaleChange::Apply(_));
         let operation = if matches!(change, ScaleChange::Replace(_)) { "Update" } else { "Patch" };
         options.validate(operation, is_apply)?;
+        if let ScaleChange::Replace(body) = &mut change {
+            meta::place(body, &at.resource, &at.namespace)?;
+        }
         let manager = managed::manager_or_agent(&options.field_manager, &caller.agent).to_string();
         let now = self.now();
-        let edit = |live: &Value| edited(at, live, &change, options, &manager, now);
+        let edit = |live: &Value| edited(self, at, live, &change, options, &manager, now);
         let parent = Address { subresource: Default::default(), ..at.clone() };
         let written = self.update(caller, &parent, Change::Edit(&edit), options, false).await?;
         let shape = at.resource.storage.as_ref().map_or(&at.resource.shape, |storage| &storage.shape);
@@ -75,6 +78,7 @@ impl Registry {
 
 /// The object with the replicas that the changed Scale asks for.
 fn edited(
+    registry: &Registry,
     at: &Address,
     live: &Value,
     change: &ScaleChange<'_>,
@@ -95,7 +99,8 @@ fn edited(
     if !matches!(change, ScaleChange::Apply(_)) {
         update(Some(&old), &mut new, &cx);
     }
-    check(at, &new, &old)?;
+    registry.same_uid(at, object::uid(&new), &old)?;
+    check(&at.name, &new)?;
     let mut object = live.clone();
     let replicas = new.get("spec").and_then(|spec| spec.get("replicas")).cloned().unwrap_or(json!(0));
     if let Some(spec) = object.as_object_mut().map(|o| o.entry("spec").or_insert_with(|| json!({}))) {
@@ -123,7 +128,7 @@ fn changed(
         FieldValidation::Warn => Validation::Warn,
         FieldValidation::Strict => Validation::Strict,
     };
-    let text = || full(old, &Shape::Builtin(&SCALE), "autoscaling/v1", "Scale").to_string();
+    let text = || text(old, &Shape::Builtin(&SCALE), &kind());
     let patched = match change {
         ScaleChange::Replace(body) => return Ok((body.clone(), Vec::new())),
         ScaleChange::Apply(wanted) => {
@@ -134,8 +139,8 @@ fn changed(
             let decoded = strategic::apply(old, body, &SCALE, validation)?;
             return Ok((decoded.value, decoded.notes));
         }
-        ScaleChange::Json(body) => json_patch::apply(text().as_bytes(), body, validation)?,
-        ScaleChange::Merge(body) => merge::apply(text().as_bytes(), body, validation)?,
+        ScaleChange::Json(body) => json_patch::apply(&text()?, body, validation)?,
+        ScaleChange::Merge(body) => merge::apply(&text()?, body, validation)?,
     };
     let decoded = decode(&patched.text, &SCALE);
     let shown = || String::from_utf8_lossy(&patched.text).into_owned();
@@ -143,20 +148,15 @@ fn changed(
     Ok((settled.value, settled.notes))
 }
 
-/// A Scale must stay the object's own and may not be negative.
-fn check(at: &Address, new: &Value, old: &Value) -> Result<()> {
-    let (given, own) = (object::uid(new), object::uid(old));
-    if !given.is_empty() && given != own {
-        let why = format!("Precondition failed: UID in precondition: {given}, UID in object meta: {own}");
-        return Err(Status::conflict(&at.resource.name, &at.name, why));
-    }
+/// A Scale may not be negative.
+fn check(name: &str, new: &Value) -> Result<()> {
     let replicas = new.get("spec").and_then(|spec| spec.get("replicas")).and_then(Value::as_i64).unwrap_or(0);
     if replicas < 0 {
         let root = Path::Root;
         let spec = root.name("spec");
         let detail = "must be greater than or equal to 0";
         let error = FieldError::invalid(&spec.name("replicas"), replicas, detail);
-        return Err(Status::invalid(&kind(), &at.name, &[error]));
+        return Err(Status::invalid(&kind(), name, &[error]));
     }
     Ok(())
 }

@@ -14,10 +14,16 @@ mod notes;
 mod order;
 pub mod strategic;
 
+use serde_json::Value;
+
 use crate::codec::json::decode::Decoded;
+use crate::codec::json::write;
+use crate::codec::protobuf::encode::encode;
+use crate::fields::prune::full;
 use crate::model::field::{FieldError, Path};
 use crate::model::names::GroupVersionKind;
 use crate::model::status::Status;
+use crate::schema::resource::Shape;
 
 /// What is done about unknown and repeated fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +39,19 @@ pub struct Patched {
     pub text: Vec<u8>,
     /// What strict decoding has against the patch itself; empty under [`Validation::Ignore`].
     pub notes: Vec<String>,
+}
+
+/// A sparse object as the text that JSON and merge patches work on: in the order of its type's fields, which those
+/// parts keep that a patch does not touch.
+pub fn text(sparse: &Value, shape: &Shape, kind: &GroupVersionKind) -> Result<Vec<u8>, Status> {
+    let version = kind.group_version().to_string();
+    let Shape::Builtin(message) = shape else {
+        return Ok(full(sparse, shape, &version, &kind.kind).to_string().into());
+    };
+    let raw = encode(sparse, message).map_err(Status::internal)?;
+    let mut text = Vec::with_capacity(2 * raw.len());
+    write::object(&mut text, &raw, message, &version, &kind.kind).map_err(Status::internal)?;
+    Ok(text)
 }
 
 /// The outcome of decoding a patched object: the object (sparse) with its warnings, or 422 that shows the client what
