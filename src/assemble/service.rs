@@ -38,6 +38,10 @@ pub async fn run(client: &Client, advertised: SocketAddr, ranges: &Ranges) -> Re
 
 /// Creates what is not there. True when it was made.
 async fn make(client: &Client, target: Target<'_>, wanted: Value) -> Result<bool> {
+    // Asked first: a service that is there would be told that its own address is taken.
+    if client.get(target).await.is_ok() {
+        return Ok(false);
+    }
     match client.create(target, &wanted).await {
         Ok(_) => Ok(true),
         Err(status) if status.is_already_exists() => Ok(false),

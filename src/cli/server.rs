@@ -1,6 +1,6 @@
 //! `monokube server`: starts a plane, says that it is ready, and ends it when it is told to.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,7 +50,11 @@ fn log(level: u8) {
         2..=4 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
-    tracing_subscriber::fmt().with_max_level(most).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_max_level(most)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 /// Tells the service manager (systemd's `sd_notify`) what state this is in, where one listens.

@@ -1,5 +1,4 @@
 //! The program as people start it: its one line, its files, its signals, and kubectl.
 
-mod first_day;
 mod lifecycle;
 mod rig;
