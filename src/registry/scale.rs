@@ -99,7 +99,7 @@ fn edited(
     if !matches!(change, ScaleChange::Apply(_)) {
         update(Some(&old), &mut new, &cx);
     }
-    registry.same_uid(at, object::uid(&new), &old)?;
+    registry.same_uid(at, object::uid(&new), &old, options.is_dry_run())?;
     check(&at.name, &new)?;
     let mut object = live.clone();
     let replicas = new.get("spec").and_then(|spec| spec.get("replicas")).cloned().unwrap_or(json!(0));

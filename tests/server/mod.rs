@@ -1,4 +1,5 @@
 //! The program as people start it: its one line, its files, its signals, and kubectl.
 
+mod first_day;
 mod lifecycle;
 mod rig;
