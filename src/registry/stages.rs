@@ -26,6 +26,7 @@ impl Registry {
 
     /// Records in managedFields what the caller's manager now owns.
     pub fn own(&self, caller: &Caller, at: &Address, live: Option<&Value>, new: &mut Value, options: &WriteOptions) {
+        convert::settle(&at.resource, new);
         let manager = managed::manager_or_agent(&options.field_manager, &caller.agent);
         let reset = resets(&at.resource, &at.subresource);
         let convert = |value: &Value, from: &str, to: &str| self.convert_version(&at.resource, value, from, to);

@@ -16,8 +16,8 @@ use super::workload::{
     not_empty_selector, prepare_template, runs_forever, selected,
 };
 use crate::model::field::FieldErrors;
-use crate::model::object;
 use crate::model::selector::label::Selector;
+use crate::schema::convert::{set_template_generation, template_generation};
 
 pub const RULES: Rules = Rules {
     group: "apps",
@@ -41,8 +41,6 @@ pub const RULES: Rules = Rules {
 };
 
 const TEMPLATE: &[&str] = &["spec", "template"];
-/// How often the template has changed. Older versions had a field for it.
-const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 const TYPES: [&str; 2] = ["RollingUpdate", "OnDelete"];
 
 /// Defaults.
@@ -68,16 +66,6 @@ fn prepare_update(_: &Cx, new: &mut Value, old: &Value) {
     let template = |object: &Value| object.get("spec").and_then(|spec| spec.get("template")).cloned();
     let changed = differs(template(new).as_ref(), template(old).as_ref());
     set_template_generation(new, template_generation(old) + i64::from(changed));
-}
-
-fn template_generation(object: &Value) -> i64 {
-    object::annotation(object, TEMPLATE_GENERATION).and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-fn set_template_generation(object: &mut Value, generation: i64) {
-    if let Some(annotations) = made(object, &["metadata", "annotations"]) {
-        annotations.insert(TEMPLATE_GENERATION.to_owned(), generation.to_string().into());
-    }
 }
 
 fn validate_update(cx: &Cx, new: &At, old: &At, errs: &mut FieldErrors) {

@@ -12,6 +12,7 @@ mod text;
 use serde_json::Value;
 
 use super::resource::Resource;
+use crate::model::object;
 
 /// The object as it is kept.
 pub fn to_storage(resource: &Resource, value: Value) -> Value {
@@ -21,6 +22,31 @@ pub fn to_storage(resource: &Resource, value: Value) -> Value {
 /// The object as this resource serves it.
 pub fn to_served(resource: &Resource, value: Value) -> Value {
     if !resource.converts() { value } else { between(resource, value, false) }
+}
+
+/// The object as stock has read it, before it does anything with it: it has been through the version that is kept.
+pub fn settle(resource: &Resource, value: &mut Value) {
+    if resource.converts() {
+        *value = to_served(resource, to_storage(resource, value.take()));
+    } else if resource.kind.kind == "DaemonSet" && resource.kind.group == "apps" {
+        set_template_generation(value, template_generation(value));
+    }
+}
+
+/// How often a DaemonSet's template has changed. Older versions had a field for it.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// A DaemonSet's; 0 when it says none.
+pub fn template_generation(daemon_set: &Value) -> i64 {
+    object::annotation(daemon_set, TEMPLATE_GENERATION).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+pub fn set_template_generation(daemon_set: &mut Value, generation: i64) {
+    let Some(meta) = object::metadata_mut(daemon_set) else { return };
+    let annotations = meta.entry("annotations").or_insert_with(|| Value::Object(Default::default()));
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.insert(TEMPLATE_GENERATION.to_owned(), generation.to_string().into());
+    }
 }
 
 fn between(resource: &Resource, value: Value, to_storage: bool) -> Value {
