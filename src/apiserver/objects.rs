@@ -127,6 +127,7 @@ impl Exchange<'_> {
     pub async fn create(&mut self, at: &Address) -> Result<Response<Body>> {
         let style = self.style(offer(&at.resource))?;
         let options = options::write(&self.query);
+        options.validate("Create", false)?;
         let value = self.object(&Expected::of(&at.resource), &options).await?;
         let registry = self.server.registry.clone();
         let written = registry.create(&mut self.caller, at, value, &options).await?;
@@ -136,7 +137,9 @@ impl Exchange<'_> {
     pub async fn update(&mut self, at: &Address) -> Result<Response<Body>> {
         let style = self.style(offer(&at.resource))?;
         let options = options::write(&self.query);
-        let value = self.object(&Expected::of(&at.resource), &options).await?;
+        options.validate("Update", false)?;
+        let mut value = self.object(&Expected::of(&at.resource), &options).await?;
+        meta::place(&mut value, &at.resource, &at.namespace)?;
         meta::same_name(&value, &at.name)?;
         let registry = self.server.registry.clone();
         let written = registry.update(&mut self.caller, at, Change::Replace(value), &options, false).await?;

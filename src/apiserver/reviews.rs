@@ -75,6 +75,9 @@ impl Exchange<'_> {
         let registry = self.server.registry.clone();
         let mut value = registry.begin_review(&mut self.caller, at, value, &options).await?;
         let status = match kind {
+            "TokenReview" if value["spec"]["token"].as_str().is_none_or(str::is_empty) => {
+                return Err(Status::bad_request("token is required for TokenReview in authentication"));
+            }
             "TokenReview" => self.review_token(&value),
             "SelfSubjectReview" => {
                 value = json!({"metadata": {"creationTimestamp": self.now().to_text().as_str()}});
@@ -85,6 +88,7 @@ impl Exchange<'_> {
                 if namespace.is_empty() {
                     return Err(Status::bad_request("no namespace on request"));
                 }
+                value = json!({});
                 registry.authorizer.rules(&self.caller.user, &namespace).to_value()
             }
             "SelfSubjectAccessReview" => self.review_access(&value["spec"], &self.caller.user),

@@ -21,6 +21,7 @@ use crate::auth::authenticator::{Authenticator, Proofs};
 use crate::auth::authorizer::{Attributes, Operator, Requirement, Resource as Asked, Target as Wanted};
 use crate::auth::identity::User;
 use crate::auth::impersonation::Impersonation;
+use crate::model::names::GroupVersionKind;
 use crate::model::selector::field::{FieldSelector, Term};
 use crate::model::status::{Result, Status};
 use crate::registry::core::Registry;
@@ -240,6 +241,15 @@ fn warn(response: &mut Response<Body>, caller: &Caller) {
     }
 }
 
+/// What every request for a resource is warned of that goes away some day.
+fn deprecation(kind: &GroupVersionKind) -> Option<&'static str> {
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "Endpoints") => Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+        ("", "ComponentStatus") => Some("v1 ComponentStatus is deprecated in v1.19+"),
+        _ => None,
+    }
+}
+
 async fn dispatch(exchange: &mut Exchange<'_>, connection: &Connection, route: &Route) -> Result<Response<Body>> {
     match route {
         Route::Other { path, .. } => exchange.document(path).await,
@@ -262,6 +272,9 @@ impl Exchange<'_> {
         };
         if misplaced || !is_segment(&target.name) || !is_segment(&target.namespace) {
             return Err(Status::no_such_resource());
+        }
+        if let Some(text) = deprecation(&resource.kind) {
+            self.caller.warn(text);
         }
         let mut at = Address::new(resource, if resource.namespaced { &target.namespace } else { "" }, &target.name);
         at.subresource = target.subresource.clone();

@@ -53,11 +53,13 @@ impl Exchange<'_> {
     async fn update_part(&mut self, at: &Address) -> Result<Response<Body>> {
         let style = self.style(offer(&at.resource))?;
         let options = options::write(&self.query);
-        let value = self.object(&Expected::of(&at.resource), &options).await?;
+        options.validate("Update", false)?;
+        let mut value = self.object(&Expected::of(&at.resource), &options).await?;
+        meta::place(&mut value, &at.resource, &at.namespace)?;
         meta::same_name(&value, &at.name)?;
         let registry = self.server.registry.clone();
         let written = registry.update(&mut self.caller, at, Change::Replace(value), &options, false).await?;
-        self.answer(200, &at.resource, written.object, style)
+        self.answer(if written.created { 201 } else { 200 }, &at.resource, written.object, style)
     }
 
     async fn scale(&mut self, at: &Address, verb: &str) -> Result<Response<Body>> {

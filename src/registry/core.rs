@@ -195,10 +195,15 @@ impl Registry {
             Step::Put { value, ttl } => (Some(value), ttl, false),
             Step::Delete { last } => (Some(last), None, true),
         };
-        let Some(value) = value else {
+        let Some(mut value) = value else {
             let object = seen.ok_or_else(|| Status::internal("nothing to keep"))?.object.clone();
             return Ok(Ok(Done { object, created: false, deleted: false, before }));
         };
+        // What a dry run is told of its version it repeats; what is kept has no link to itself.
+        let given = Revision::parse(object::resource_version(&value)).filter(|given| *given != Revision::ZERO);
+        if !dry_run {
+            object::set_meta(&mut value, "selfLink", Value::Null);
+        }
         let sealed = Sealed::new(value, storage)?;
         if let Some(seen) = seen.filter(|seen| !delete && sealed.is_same(&seen.object)) {
             return Ok(Ok(Done { object: seen.object.clone(), created: false, deleted: false, before }));
@@ -209,7 +214,7 @@ impl Registry {
             Ok(Ok(Done { object, created: seen.is_none(), deleted: delete, before }))
         };
         if dry_run {
-            return done(seen.filter(|_| !delete).map(|seen| seen.object.revision));
+            return done(seen.map_or(given, |seen| Some(seen.object.revision)));
         }
         let change = if delete { Change::Delete } else { Change::Put { value: sealed.stored.clone(), ttl } };
         let commit = Commit { key: self.key(storage, &at.namespace, &at.name), expect, change };
@@ -241,8 +246,8 @@ impl Transaction<'_> {
         self.seen.as_ref()
     }
 
-    /// Commits what the round decided. `None`: the object has changed meanwhile, or the refusal rested on an old state:
-    /// decide again.
+    /// Commits what the round decided. `None`: the object has changed meanwhile, or the refusal, the dry run or the change
+    /// of nothing rested on an old state: decide again.
     pub async fn conclude(&mut self, decided: Result<Step>) -> Result<Option<Done>> {
         self.rounds += 1;
         if self.rounds > MAX_ROUNDS {

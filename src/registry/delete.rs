@@ -29,6 +29,10 @@ impl Registry {
     /// Deletes an object, or begins to.
     pub async fn delete(&self, caller: &mut Caller, at: &Address, options: &DeleteOptions) -> Result<Deleted> {
         options.validate()?;
+        let warning = rules(&at.resource).orphan_warning;
+        if !warning.is_empty() && options.propagation.is_none() && options.orphan_dependents.is_none() {
+            caller.warn(warning);
+        }
         let write = WriteOptions { dry_run: options.dry_run.clone(), ..WriteOptions::default() };
         self.admit(caller, at, Operation::Delete, None, None, &write).await?;
         self.hooks.begin_delete(at)?;

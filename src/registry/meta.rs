@@ -86,6 +86,24 @@ pub fn mark_deleting(object: &mut Value, now: Time) {
     object::set_meta(object, "deletionGracePeriodSeconds", 0.into());
 }
 
+/// Drops each owner that stands there before; their uids.
+pub fn drop_repeated_owners(object: &mut Value) -> Vec<String> {
+    let owners = object::metadata_mut(object).and_then(|meta| meta.get_mut("ownerReferences"));
+    let Some(owners) = owners.and_then(Value::as_array_mut).filter(|owners| owners.len() > 1) else {
+        return Vec::new();
+    };
+    let (mut kept, mut twice) = (Vec::with_capacity(owners.len()), Vec::new());
+    for owner in std::mem::take(owners) {
+        if kept.contains(&owner) {
+            twice.push(owner["uid"].as_str().unwrap_or("").to_owned());
+        } else {
+            kept.push(owner);
+        }
+    }
+    *owners = kept;
+    twice
+}
+
 /// Sets the finalizers, or removes the field when there are none.
 pub fn set_finalizers(object: &mut Value, finalizers: &[String]) {
     object::set_meta(object, "finalizers", if finalizers.is_empty() { Value::Null } else { json!(finalizers) });
@@ -97,6 +115,14 @@ mod tests {
 
     fn time(text: &str) -> Time {
         Time::parse(text).expect("a time")
+    }
+
+    #[test]
+    fn an_owner_is_named_once() {
+        let owner = |name: &str| json!({"uid": "u", "name": name});
+        let mut object = json!({"metadata": {"ownerReferences": [owner("a"), owner("b"), owner("a")]}});
+        assert_eq!(drop_repeated_owners(&mut object), ["u"]);
+        assert_eq!(object["metadata"]["ownerReferences"], json!([owner("a"), owner("b")]));
     }
 
     #[test]

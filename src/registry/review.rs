@@ -6,6 +6,7 @@ use super::core::{Registry, rules};
 use super::options::WriteOptions;
 use super::request::{Address, Caller};
 use crate::admission::chain::Operation;
+use crate::model::names::GroupVersionKind;
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::rules::at::At;
@@ -30,7 +31,8 @@ impl Registry {
         let mut errors = Vec::new();
         (rules.validate)(&cx, &At::new(&value, at.resource.shape.message()), &mut errors);
         if !errors.is_empty() {
-            return Err(Status::invalid(&at.resource.kind, object::name(&value), &errors));
+            let unnamed = GroupVersionKind::new(&at.resource.kind.group, "", "");
+            return Err(Status::invalid(&unnamed, "", &errors));
         }
         self.validate_admission(caller, at, Operation::Create, Some(&value), None, options).await?;
         Ok(value)

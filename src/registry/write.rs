@@ -49,8 +49,10 @@ impl Registry {
     ) -> Result<Written> {
         meta::place(&mut body, &at.resource, &at.namespace)?;
         self.fill_defaults(&at.resource.kind, &mut body);
+        warn_owners(caller, &mut body, false);
         self.own(caller, at, None, &mut body, options);
         self.admit(caller, at, Operation::Create, Some(&mut body), None, options).await?;
+        warn_owners(caller, &mut body, true);
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -97,7 +99,7 @@ impl Registry {
         self.prepare_new(caller, at, cx, rules, &mut value)?;
         let served = convert::to_served(&at.resource, value.clone());
         self.validate_admission(caller, at, Operation::Create, Some(&served), None, options).await?;
-        if object::resource_version(&value).parse::<u64>().is_ok_and(|version| version != 0) {
+        if !options.is_dry_run() && object::resource_version(&value).parse::<u64>().is_ok_and(|version| version != 0) {
             return Err(Status::unknown("resourceVersion should not be set on objects to be created"));
         }
         let ttl = self.hooks.ttl(&at.resource);
@@ -160,7 +162,9 @@ impl Registry {
         create_missing: bool,
         claims: &mut Vec<super::hooks::Claim>,
     ) -> Result<Done> {
-        let may_create = at.subresource.is_empty() && (create_missing || rules(&at.resource).create_on_update);
+        let replaces = matches!(change, Change::Replace(_));
+        let may_create =
+            create_missing && at.subresource.is_empty() || replaces && rules(&at.resource).create_on_update;
         let expected_uid =
             if let Change::Replace(body) = change { object::uid(body).to_owned() } else { String::new() };
         let mut transaction = self.begin(at, options.is_dry_run()).await?;
@@ -192,6 +196,7 @@ impl Registry {
         let live = convert::to_served(&at.resource, current.value.clone());
         let mut new = self.changed(caller, at, change, &live, options)?;
         self.admit(caller, at, Operation::Update, Some(&mut new), Some(&live), options).await?;
+        warn_owners(caller, &mut new, true);
         let mut value = convert::to_storage(&at.resource, new);
         versions_agree(at, rules, &mut value, &current.value)?;
         meta::place(&mut value, &at.resource, &at.namespace)?;
@@ -229,12 +234,15 @@ impl Registry {
         let mut new = self.changed(caller, at, change, &empty, options)?;
         meta::place(&mut new, &at.resource, &at.namespace)?;
         self.admit(caller, at, Operation::Create, Some(&mut new), None, options).await?;
+        warn_owners(caller, &mut new, true);
         let mut value = convert::to_storage(&at.resource, new);
         if object::resource_version(&value).parse::<u64>().is_ok_and(|version| version != 0) {
             return Err(Status::not_found(&at.resource.name, &at.name));
         }
         meta::init(&mut value, cx.now, &self.entropy);
-        claims.push(self.hooks.begin_create(self, at, &mut value, options.is_dry_run()).await?);
+        if at.subresource.is_empty() {
+            claims.push(self.hooks.begin_create(self, at, &mut value, options.is_dry_run()).await?);
+        }
         self.prepare_new(caller, at, &cx, rules, &mut value)?;
         let served = convert::to_served(&at.resource, value.clone());
         self.validate_admission(caller, at, Operation::Create, Some(&served), None, options).await?;
@@ -259,6 +267,9 @@ impl Registry {
             }
         };
         self.fill_defaults(&at.resource.kind, &mut new);
+        if matches!(change, Change::Replace(_)) {
+            warn_owners(caller, &mut new, false);
+        }
         if !owned {
             let live = live.as_object().is_some_and(|fields| !fields.is_empty()).then_some(live);
             self.own(caller, at, live, &mut new, options);
@@ -355,6 +366,20 @@ fn versions_agree(at: &Address, rules: &Rules, new: &mut Value, current: &Value)
     Ok(())
 }
 
+/// Drops owners that are named twice, and warns of them.
+fn warn_owners(caller: &mut Caller, object: &mut Value, admitted: bool) {
+    let twice = meta::drop_repeated_owners(object);
+    if twice.is_empty() {
+        return;
+    }
+    let when = if admitted { " after mutating admission happens" } else { "" };
+    caller.warn(format!(
+        ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and may \
+         reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+        twice.join(", ")
+    ));
+}
+
 fn generates(body: &Value) -> bool {
     object::name(body).is_empty() && !object::meta_str(body, "generateName").is_empty()
 }
@@ -373,5 +398,6 @@ pub(super) fn refuse(at: &Address, value: &Value, errors: &FieldErrors) -> Resul
     if errors.is_empty() {
         return Ok(());
     }
-    Err(Status::invalid(&at.resource.kind, object::name(value), errors))
+    let kind = at.resource.storage.as_ref().map_or(&at.resource.kind, |storage| &storage.kind);
+    Err(Status::invalid(kind, object::name(value), errors))
 }

@@ -48,6 +48,8 @@ pub struct Rules {
     pub returns_deleted: bool,
     /// What becomes of dependents when the request does not say.
     pub orphan_by_default: bool,
+    /// What a delete is warned of that leaves dependents because it does not say.
+    pub orphan_warning: &'static str,
     /// The labels of the object's namespace have a say.
     pub reads_namespace: bool,
     /// A `generateName` is the name as it stands.
@@ -129,6 +131,7 @@ pub const NONE: Rules = Rules {
     unconditional_update: true,
     returns_deleted: false,
     orphan_by_default: false,
+    orphan_warning: "",
     reads_namespace: false,
     literal_generate_name: false,
     prepare_create: |_, _| {},

@@ -133,7 +133,6 @@ pub fn keep_metadata(new: &mut Value, old: &Value) {
 pub fn keep_system_fields(new: &mut Value, old: &Value) {
     let before = |field: &str| object::metadata(old).and_then(|m| m.get(field)).cloned().unwrap_or(Value::Null);
     object::set_meta(new, "generation", before("generation"));
-    object::set_meta(new, "selfLink", Value::Null);
     object::set_meta(new, "creationTimestamp", before("creationTimestamp"));
     if object::uid(new).is_empty() {
         object::set_meta(new, "uid", before("uid"));

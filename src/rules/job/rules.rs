@@ -20,6 +20,8 @@ pub const RULES: Rules = Rules {
     generation: Generation::Fields(&["spec"]),
     status: kind::Status::Separate,
     orphan_by_default: true,
+    orphan_warning: "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove \
+                     them or set propagationPolicy=Orphan to suppress this warning",
     prepare_create,
     prepare_update: |_, new, old| {
         selector::unshare(new);

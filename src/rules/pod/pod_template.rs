@@ -15,6 +15,7 @@ pub const RULES: Rules = Rules {
     group: "",
     kind: "PodTemplate",
     generation: Generation::Fields(&["template"]),
+    returns_deleted: true,
     prepare_create: |_, object| prepare(object, None),
     prepare_update: |_, new, old| prepare(new, Some(old)),
     validate,
