@@ -123,6 +123,7 @@ impl Registry {
         warnings.drain(..).for_each(|text| caller.warn(text));
         strategy::prepare_create(cx, rules, value);
         refuse(at, value, &strategy::validate_create(cx, rules, value, message, at.resource.namespaced))?;
+        refuse(at, value, &self.hooks.unauthorized(self, &caller.user, at, value, None))?;
         (rules.warn)(cx, &At::new(value, message), None, &mut warnings);
         warnings.into_iter().for_each(|text| caller.warn(text));
         (rules.canonicalize)(value);
@@ -290,6 +291,9 @@ impl Registry {
         let message = storage(&at.resource)?.shape.message();
         errors.extend(strategy::validate_update(cx, rules, part, (new, old), message, at.resource.namespaced));
         refuse(at, new, &errors)?;
+        if part.is_none() {
+            refuse(at, new, &self.hooks.unauthorized(self, &caller.user, at, new, Some(old)))?;
+        }
         let mut warnings = Vec::new();
         let (now, before) = (At::new(new, message), At::new(old, message));
         match part {

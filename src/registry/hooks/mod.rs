@@ -1,11 +1,13 @@
 //! What some kinds do beyond their pure rules: allocate, hold a deletion, end by themselves. Most kinds have none.
 //!
 //! One file a kind. In reading order: this page (the contract and the table), `fields` (values of field selectors),
-//! `events`, `namespaces`, `pods`, `priority_classes`, `resource_claims`, `services` (addresses and node ports).
+//! `events`, `namespaces`, `param_kinds` (who may let policies read what), `pods`, `priority_classes`, `resource_claims`,
+//! `services` (addresses and node ports).
 
 pub mod events;
 pub mod fields;
 pub mod namespaces;
+pub mod param_kinds;
 pub mod pods;
 pub mod priority_classes;
 pub mod resource_claims;
@@ -64,6 +66,11 @@ pub trait KindHooks: Send + Sync {
         FieldErrors::new()
     }
 
+    /// What this user may not write of an object that is right otherwise, nor of a new one: (new, old).
+    fn unauthorized(&self, _: &Registry, _: &User, _new: &Value, _old: Option<&Value>) -> FieldErrors {
+        FieldErrors::new()
+    }
+
     /// The object is gone.
     async fn after_delete(&self, _: &Registry, _: &Address, _: &Object) {}
 
@@ -95,14 +102,16 @@ pub trait KindHooks: Send + Sync {
 
 /// All of them. `event_ttl` is how long events live, `ranges` what services may be given.
 pub fn all(event_ttl: Duration, ranges: services::ranges::Ranges) -> Vec<Box<dyn KindHooks>> {
-    vec![
+    let mut all: Vec<Box<dyn KindHooks>> = vec![
         Box::new(events::Events { ttl: event_ttl }),
         Box::new(namespaces::Namespaces),
         Box::new(pods::Pods),
         Box::new(priority_classes::PriorityClasses),
         Box::new(resource_claims::ResourceClaims),
         Box::new(services::Services::new(ranges)),
-    ]
+    ];
+    all.extend(param_kinds::ALL.map(|kind| Box::new(kind) as Box<dyn KindHooks>));
+    all
 }
 
 /// The kinds that do something.
@@ -169,6 +178,17 @@ impl Hooks {
         both: (&Value, &Value),
     ) -> FieldErrors {
         self.of(&at.resource).map_or_else(FieldErrors::new, |kind| kind.denied(registry, user, at, verb, both))
+    }
+
+    pub fn unauthorized(
+        &self,
+        registry: &Registry,
+        user: &User,
+        at: &Address,
+        new: &Value,
+        old: Option<&Value>,
+    ) -> FieldErrors {
+        self.of(&at.resource).map_or_else(FieldErrors::new, |kind| kind.unauthorized(registry, user, new, old))
     }
 
     pub async fn after_delete(&self, registry: &Registry, at: &Address, object: &Object) {
