@@ -264,13 +264,23 @@ impl Transaction<'_> {
         };
         let storage = storage(&self.at.resource)?;
         match self.registry.conclude(self.at, storage, self.seen.as_ref(), decided, self.dry_run).await? {
-            Ok(done) => Ok(Some(done)),
+            Ok(done) if self.is_fresh || !self.rests_on_seen(&done) => Ok(Some(done)),
+            Ok(done) => {
+                let before = self.revision();
+                self.refresh().await?;
+                Ok(Some(done).filter(|_| self.revision() == before))
+            }
             Err(newer) => {
                 self.seen = newer.map(|newest| self.registry.entry(self.at, storage, newest)).transpose()?;
                 self.is_fresh = true;
                 Ok(None)
             }
         }
+    }
+
+    /// Whether nothing was written: the store had no say in it.
+    fn rests_on_seen(&self, done: &Done) -> bool {
+        self.dry_run || self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(&seen.object, &done.object))
     }
 
     fn revision(&self) -> Option<Revision> {
