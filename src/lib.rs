@@ -17,6 +17,8 @@ pub mod registry;
 pub mod apiserver;
 pub mod controllers;
 pub mod scheduler;
+pub mod remote;
+pub mod nodes;
 pub mod config;
 pub mod assemble;
 pub mod cli;

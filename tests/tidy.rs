@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["admission"],
     &["registry"],
     &["apiserver", "controllers", "scheduler"],
+    &["remote"],
     &["nodes"],
     &["config"],
     &["assemble"],

@@ -16,7 +16,7 @@ use crate::base::entropy::Entropy;
 use crate::base::tasks::Tasks;
 use crate::cache::handle::{Cache, Options};
 use crate::cache::limits::Limits as CacheLimits;
-use crate::config::flags::Flags;
+use crate::config::flags::{Flags, StoreFlags};
 use crate::model::duration::Duration as GoDuration;
 use crate::registry::core::{Parts, Registry};
 use crate::registry::hooks::services::ranges::Ranges;
@@ -29,13 +29,12 @@ use crate::store::etcd::{self, Etcd};
 
 /// The store that the flags name; the embedded one a second time, for it must be closed.
 pub async fn open_store(
-    flags: &Flags,
+    flags: &StoreFlags,
     clock: &Clock,
     entropy: &Entropy,
 ) -> Result<(Arc<dyn Store>, Option<Arc<Embedded>>), StartError> {
     if flags.etcd_servers.is_empty() {
-        let path = flags.data_dir.join("store.db");
-        let embedded = Arc::new(Embedded::open(&path, clock.clone(), entropy).await?);
+        let embedded = Arc::new(Embedded::open(&flags.embedded(), clock.clone(), entropy).await?);
         return Ok((embedded.clone(), Some(embedded)));
     }
     let options = etcd::Options {

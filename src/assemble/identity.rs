@@ -44,7 +44,7 @@ pub fn pki(
         addresses.push(flags.bind_address);
     }
     let serving = Serving::new(&hostname(), "cluster.local", &addresses, &flags.tls_san);
-    let folder = flags.data_dir.join("pki");
+    let folder = flags.store.pki();
     Ok(Pki::open(&folder, &serving, clock, entropy)?)
 }
 
@@ -131,7 +131,7 @@ pub fn admin_kubeconfig(
     clock: &Clock,
     entropy: &Entropy,
 ) -> Result<PathBuf, StartError> {
-    let path = flags.data_dir.join("admin.kubeconfig");
+    let path = flags.store.kubeconfig();
     let authority = pki.authority.to_pem()?;
     let host = match flags.bind_address {
         IpAddr::V4(address) if address.is_unspecified() => "127.0.0.1".to_owned(),

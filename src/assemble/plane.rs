@@ -70,7 +70,8 @@ impl Plane {
     /// Starts everything that the flags ask for; when this returns, `/readyz` says ok.
     pub async fn start(flags: &Flags) -> Result<Self, StartError> {
         let (clock, entropy, tasks) = (Clock::machine(), Entropy::machine(), Tasks::default());
-        std::fs::create_dir_all(&flags.data_dir).map_err(|error| StartError::File(flags.data_dir.clone(), error))?;
+        std::fs::create_dir_all(&flags.store.data_dir)
+            .map_err(|error| StartError::File(flags.store.data_dir.clone(), error))?;
         let wanted = SocketAddr::new(flags.bind_address, flags.secure_port);
         let listener = TcpListener::bind(wanted).await.map_err(|error| StartError::Listen(wanted, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(wanted, error))?;
@@ -78,7 +79,7 @@ impl Plane {
         let ranges = core::ranges(flags)?;
         let pki = identity::pki(flags, advertised.ip(), &ranges, &clock, &entropy)?;
         let tls = identity::tls(flags, &pki)?;
-        let (store, embedded) = core::open_store(flags, &clock, &entropy).await?;
+        let (store, embedded) = core::open_store(&flags.store, &clock, &entropy).await?;
         let rbac = Arc::new(Rbac::default());
         let registry = core::registry(flags, &ranges, store, &rbac, &clock, &entropy, &tasks).await?;
         let roles = roles::Roles::open(&registry.cache, rbac)?;

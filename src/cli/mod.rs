@@ -1,8 +1,13 @@
 //! The commands of the program.
 //!
-//! In reading order: `server`.
+//! In reading order: `run` (what all share), `server`, `kubeconfig`, `token`, `certs`, `snapshot`.
 
+pub mod certs;
+pub mod kubeconfig;
+mod run;
 pub mod server;
+pub mod snapshot;
+pub mod token;
 
 use clap::{Parser, Subcommand};
 
@@ -18,11 +23,26 @@ pub struct Program {
 enum Command {
     /// Run the control plane in the foreground.
     Server(Box<crate::config::flags::Flags>),
+    /// Print a kubeconfig: the administrator's, or one issued for somebody else.
+    Kubeconfig(kubeconfig::Options),
+    /// Bootstrap tokens, by which nodes join.
+    #[command(subcommand)]
+    Token(token::Action),
+    /// The server's certificates.
+    #[command(subcommand)]
+    Certs(certs::Action),
+    /// The whole state in a file.
+    #[command(subcommand)]
+    Snapshot(snapshot::Action),
 }
 
 /// Runs the program; the exit code.
 pub fn main() -> std::process::ExitCode {
     match Program::parse().command {
         Command::Server(flags) => server::run(&flags),
+        Command::Kubeconfig(options) => kubeconfig::run(&options),
+        Command::Token(action) => token::run(&action),
+        Command::Certs(action) => certs::run(&action),
+        Command::Snapshot(action) => snapshot::run(&action),
     }
 }

@@ -1,60 +1,35 @@
 //! `monokube server`: starts a plane, says that it is ready, and ends it when it is told to.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::assemble::plane::Plane;
+use super::run::{log, say};
+use crate::assemble::plane::{Plane, StartError};
 use crate::config::flags::Flags;
 
 /// Until SIGTERM or SIGINT.
 pub fn run(flags: &Flags) -> ExitCode {
     log(flags.v);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(error),
-    };
-    runtime.block_on(async {
-        let plane = match Plane::start(flags).await {
-            Ok(plane) => plane,
-            Err(error) => return failed(error),
-        };
-        let (terminated, interrupted) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-        let (Ok(mut terminated), Ok(mut interrupted)) = (terminated, interrupted) else {
-            return failed("cannot listen for signals");
-        };
-        // The one line on stdout: whoever started this waits for it.
-        let _ = writeln!(std::io::stdout(), "ready https://{}", plane.address);
-        notify("READY=1");
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
-        }
-        notify("STOPPING=1");
-        plane.stop().await;
-        ExitCode::SUCCESS
-    })
+    super::run::run(serve(flags))
 }
 
-fn failed(error: impl std::fmt::Display) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "monokube: {error}");
-    ExitCode::FAILURE
-}
-
-/// Logs to stderr: warnings, and more the higher the level.
-fn log(level: u8) {
-    let most = match level {
-        0 => tracing::Level::WARN,
-        1 => tracing::Level::INFO,
-        2..=4 => tracing::Level::DEBUG,
-        _ => tracing::Level::TRACE,
+async fn serve(flags: &Flags) -> Result<(), StartError> {
+    let plane = Plane::start(flags).await?;
+    let (terminated, interrupted) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminated), Ok(mut interrupted)) = (terminated, interrupted) else {
+        return Err(StartError::Flag("cannot listen for signals".into()));
     };
-    tracing_subscriber::fmt()
-        .with_max_level(most)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    // The one line on stdout: whoever started this waits for it.
+    say(&format!("ready https://{}\n", plane.address));
+    notify("READY=1");
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    notify("STOPPING=1");
+    plane.stop().await;
+    Ok(())
 }
 
 /// Tells the service manager (systemd's `sd_notify`) what state this is in, where one listens.

@@ -11,9 +11,8 @@ use ipnet::IpNet;
 #[derive(Args, Clone, Debug)]
 #[command(next_line_help = true)]
 pub struct Flags {
-    /// Where the database, the pki folder and admin.kubeconfig are.
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    pub data_dir: PathBuf,
+    #[command(flatten)]
+    pub store: StoreFlags,
     /// The address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
     pub bind_address: IpAddr,
@@ -76,18 +75,6 @@ pub struct Flags {
     /// Whether pods may ask for privileged containers.
     #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub allow_privileged: bool,
-    /// Keep the state in this etcd instead of the data directory.
-    #[arg(long, value_name = "URLS", value_delimiter = ',')]
-    pub etcd_servers: Vec<String>,
-    #[arg(long, value_name = "FILE")]
-    pub etcd_cafile: Option<PathBuf>,
-    #[arg(long, value_name = "FILE", requires = "etcd_keyfile")]
-    pub etcd_certfile: Option<PathBuf>,
-    #[arg(long, value_name = "FILE", requires = "etcd_certfile")]
-    pub etcd_keyfile: Option<PathBuf>,
-    /// The prefix of all keys.
-    #[arg(long, value_name = "PREFIX", default_value = "/registry")]
-    pub etcd_prefix: String,
     /// How long an Event lives.
     #[arg(long, value_name = "DURATION", default_value = "1h0m0s")]
     pub event_ttl: String,
@@ -103,6 +90,42 @@ pub struct Flags {
     /// How chatty the log is.
     #[arg(short = 'v', long, value_name = "LEVEL", default_value_t = 0)]
     pub v: u8,
+}
+
+/// Where the state is: flags of every command that opens the store.
+#[derive(Args, Clone, Debug)]
+pub struct StoreFlags {
+    /// Where the database, the pki folder and admin.kubeconfig are.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// Keep the state in this etcd instead of the data directory.
+    #[arg(long, value_name = "URLS", value_delimiter = ',')]
+    pub etcd_servers: Vec<String>,
+    #[arg(long, value_name = "FILE")]
+    pub etcd_cafile: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "etcd_keyfile")]
+    pub etcd_certfile: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "etcd_certfile")]
+    pub etcd_keyfile: Option<PathBuf>,
+    /// The prefix of all keys.
+    #[arg(long, value_name = "PREFIX", default_value = "/registry")]
+    pub etcd_prefix: String,
+}
+
+impl StoreFlags {
+    /// Where the embedded store is.
+    pub fn embedded(&self) -> PathBuf {
+        self.data_dir.join("store.db")
+    }
+
+    pub fn pki(&self) -> PathBuf {
+        self.data_dir.join("pki")
+    }
+
+    /// The administrator's kubeconfig, written anew at each start of the server.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data_dir.join("admin.kubeconfig")
+    }
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ pub struct Wanted<'a> {
     pub hostnames: &'a [String],
     pub addresses: &'a [IpAddr],
     pub usage: Usage,
+    /// A year by default; in any case not longer than the authority lives.
+    pub life: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,7 +113,7 @@ impl Authority {
         self.certificates.iter().map(Certificate::to_pem).collect()
     }
 
-    /// A new key and a certificate for it, valid for a year, but not longer than the authority itself.
+    /// A new key and a certificate for it.
     pub fn issue(&self, wanted: &Wanted<'_>, clock: &Clock, entropy: &Entropy) -> Result<Leaf> {
         self.issue_for(wanted, Arc::new(Key::generate()?), clock, entropy)
     }
@@ -126,7 +128,7 @@ impl Authority {
         for address in wanted.addresses {
             names.push(ip_address(*address)?);
         }
-        let (not_before, not_after) = self.year(clock.now());
+        let (not_before, not_after) = self.span(clock.now(), wanted.life.unwrap_or(LEAF_LIFE));
         let template = Template {
             subject: subject(&[(ORGANIZATION, organizations), (COMMON_NAME, vec![wanted.common_name.to_owned()])])?,
             names,
@@ -144,10 +146,11 @@ impl Authority {
         Ok(Leaf { certificates: vec![certificate], key })
     }
 
-    /// A year from now, within the authority's own life.
-    pub(super) fn year(&self, now: Timestamp) -> (Timestamp, Timestamp) {
+    /// So long from now, within the authority's own life.
+    fn span(&self, now: Timestamp, life: Duration) -> (Timestamp, Timestamp) {
         let authority = self.certificate();
-        ((now - BACKDATE).max(authority.not_before), (now + LEAF_LIFE).min(authority.not_after))
+        let end = now.checked_add(life).map_or(authority.not_after, |end| end.min(authority.not_after));
+        ((now - BACKDATE).max(authority.not_before), end)
     }
 
     /// Signs `template`; `what` names it in an error.
@@ -228,6 +231,7 @@ mod tests {
             hostnames: &hostnames,
             addresses: &["10.96.0.1".parse().expect("an address"), "::1".parse().expect("an address")],
             usage: Usage::Server,
+            life: None,
         };
         let leaf = authority.issue(&wanted, &clock, &entropy).expect("a leaf");
         let certificate = leaf.certificate();

@@ -105,6 +105,11 @@ impl Pki {
     }
 }
 
+/// The cluster's authority, of a folder that is there; nothing is made.
+pub fn authority(path: &Path) -> Result<Authority> {
+    Folder::at(path).known_authority(CLUSTER)
+}
+
 impl Serving {
     /// The names of every API server, `hostname` and `extra` (host names or addresses), and the addresses that it
     /// advertises and that its own service has.
@@ -180,6 +185,17 @@ impl Folder {
         }
         self.stage(format!("{file}.crt"), authority.to_pem()?, PUBLIC);
         Ok(authority)
+    }
+
+    /// The authority of these files.
+    pub(super) fn known_authority(&self, file: &str) -> Result<Authority> {
+        let name = format!("{file}.crt");
+        let at = self.path.join(&name);
+        let Some(certificate) = self.read(&name)? else {
+            return Err(PkiError::malformed(at.display().to_string(), "there is no such authority"));
+        };
+        let key = self.read(&format!("{file}.key"))?;
+        Authority::from_pem(&certificate, key.as_deref()).map_err(|e| e.in_file(&at))
     }
 
     fn leaf(
@@ -286,6 +302,7 @@ impl Row {
             hostnames: &serving.hostnames,
             addresses: &serving.addresses,
             usage: self.usage,
+            life: None,
         }
     }
 }

@@ -4,9 +4,10 @@
 //! and never listens or dials.
 //!
 //! In reading order: `error`, `key` (private and public), `certificate` (what one says), `signing` (how one is made),
-//! `authority` (who signs), `request` (certificate signing requests), `folder` (files at start), `renewal` (what
-//! expires when), `kubeconfig`.
+//! `authority` (who signs), `request` (certificate signing requests), `asking` (how one is written), `folder` (files at
+//! start), `renewal` (what expires when), `kubeconfig`.
 
+pub mod asking;
 pub mod authority;
 pub mod certificate;
 pub mod error;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::authority::Authority;
 use super::certificate::Certificate;
 use super::error::{PkiError, Result};
 use super::folder::{CLUSTER, FRONT_PROXY, Folder, LEAVES, Serving};
@@ -65,7 +64,7 @@ pub fn renew(
     let mut folder = Folder::at(path);
     let mut renewed = Vec::new();
     for row in LEAVES.iter().filter(|row| names.is_empty() || names.contains(&row.file)) {
-        let authority = read_authority(&folder, path, row.authority)?;
+        let authority = folder.known_authority(row.authority)?;
         let mut wanted = Serving::default();
         if row.usage == super::authority::Usage::Server {
             wanted = serving.clone();
@@ -95,16 +94,6 @@ impl Serving {
             }
         }
     }
-}
-
-fn read_authority(folder: &Folder, path: &Path, file: &str) -> Result<Authority> {
-    let name = format!("{file}.crt");
-    let at = path.join(&name);
-    let Some(certificate) = folder.read(&name)? else {
-        return Err(PkiError::malformed(at.display().to_string(), "there is no such authority"));
-    };
-    let key = folder.read(&format!("{file}.key"))?;
-    Authority::from_pem(&certificate, key.as_deref()).map_err(|e| e.in_file(&at))
 }
 
 #[cfg(test)]

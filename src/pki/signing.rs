@@ -158,10 +158,10 @@ impl BuilderProfile for Profile<'_> {
 }
 
 /// Tells the builder how the key signs.
-struct Signer<'a>(&'a Key);
+pub(super) struct Signer<'a>(pub &'a Key);
 
 #[derive(Clone)]
-struct Spki(Vec<u8>);
+pub(super) struct Spki(Vec<u8>);
 
 impl Keypair for Signer<'_> {
     type VerifyingKey = Spki;

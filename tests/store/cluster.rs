@@ -173,7 +173,7 @@ fn certificates(directory: &Path) {
     write("ca.crt", authority.to_pem().expect("a certificate"));
     for (name, usage) in [("server", Usage::Server), ("client", Usage::Client)] {
         let addresses = [Ipv4Addr::LOCALHOST.into()];
-        let wanted = Wanted { common_name: name, organizations: &[], hostnames: &[], addresses: &addresses, usage };
+        let wanted = Wanted { common_name: name, addresses: &addresses, usage, ..Wanted::default() };
         let leaf = authority.issue(&wanted, &clock, &entropy).expect("a certificate");
         write(&format!("{name}.crt"), leaf.certificate_pem().expect("a certificate"));
         write(&format!("{name}.key"), leaf.key.to_pem().expect("a key"));

@@ -10,11 +10,11 @@ use serde_json::Value;
 use crate::auth::identity::{Identity, Secret, User};
 use crate::model::object::is_deleting;
 
-const TYPE: &str = "bootstrap.kubernetes.io/token";
-const GROUP: &str = "system:bootstrappers";
+pub(super) const TYPE: &str = "bootstrap.kubernetes.io/token";
+pub(super) const GROUP: &str = "system:bootstrappers";
 const USER_PREFIX: &str = "system:bootstrap:";
-const ID_LETTERS: usize = 6;
-const SECRET_LETTERS: usize = 16;
+pub(super) const ID_LETTERS: usize = 6;
+pub(super) const SECRET_LETTERS: usize = 16;
 /// Letters of the longest group after `system:bootstrappers:`.
 const GROUP_LETTERS: usize = 256;
 
@@ -83,10 +83,7 @@ fn groups(secret: &Value) -> Option<Vec<CompactString>> {
     let mut groups = vec![CompactString::from(GROUP)];
     let extra = text(secret, "auth-extra-groups").unwrap_or_default();
     for group in extra.split(',').filter(|_| !extra.is_empty()) {
-        let name = group.strip_prefix(GROUP)?.strip_prefix(':')?;
-        let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        let good = name.bytes().all(|b| letter(b) || b == b':' || b == b'-') && name.bytes().last().is_some_and(letter);
-        if !good || name.len() > GROUP_LETTERS {
+        if !is_group(group) {
             return None;
         }
         groups.push(group.into());
@@ -94,6 +91,14 @@ fn groups(secret: &Value) -> Option<Vec<CompactString>> {
     groups.sort();
     groups.dedup();
     Some(groups)
+}
+
+/// Whether a token may give this group.
+pub(super) fn is_group(group: &str) -> bool {
+    let Some(name) = group.strip_prefix(GROUP).and_then(|rest| rest.strip_prefix(':')) else { return false };
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let good = name.bytes().all(|b| letter(b) || b == b':' || b == b'-') && name.bytes().last().is_some_and(letter);
+    good && name.len() <= GROUP_LETTERS
 }
 
 fn data(secret: &Value, key: &str) -> Option<Vec<u8>> {

@@ -4,9 +4,11 @@
 //! traits stand for whoever knows them.
 //!
 //! In reading order: `jws` (signed tokens), `claims` (what one says), `issue` and `verify` (service accounts'),
-//! `remembered` (those verified already), `discovery` (the keys, for others), `file`, `bootstrap`.
+//! `remembered` (those verified already), `discovery` (the keys, for others), `file`, `bootstrap`,
+//! `bootstrap_secret` (how such a token is made).
 
 pub mod bootstrap;
+pub mod bootstrap_secret;
 pub mod claims;
 pub mod discovery;
 pub mod file;
