@@ -1,9 +1,10 @@
 //! The commands of the program.
 //!
-//! In reading order: `run` (what all share), `server`, `kubeconfig`, `token`, `certs`, `snapshot`.
+//! In reading order: `run` (what all share), `server`, `kubeconfig`, `token`, `certs`, `snapshot`, `nodes`.
 
 pub mod certs;
 pub mod kubeconfig;
+pub mod nodes;
 mod run;
 pub mod server;
 pub mod snapshot;
@@ -34,6 +35,8 @@ enum Command {
     /// The whole state in a file.
     #[command(subcommand)]
     Snapshot(snapshot::Action),
+    /// Run simulated nodes, which join a server over its API.
+    Nodes(Box<nodes::Options>),
 }
 
 /// Runs the program; the exit code.
@@ -44,5 +47,6 @@ pub fn main() -> std::process::ExitCode {
         Command::Token(action) => token::run(&action),
         Command::Certs(action) => certs::run(&action),
         Command::Snapshot(action) => snapshot::run(&action),
+        Command::Nodes(options) => nodes::run(&options),
     }
 }
