@@ -40,7 +40,7 @@
 //! ```
 //!
 //! In reading order: `harness` (queue, run, barrier), `table` (which there are), `config`, `start`; `resources` (names),
-//! `item` (an object to work on), `owner`, `pods`, `conditions`, `batch` (what several share); `events` (what users are
+//! `item` (an object to work on), `owner`, `pods`, `conditions`, `batch`, `history` (what several share); `events` (what users are
 //! told); then one file or folder a controller.
 
 pub mod account_tokens;
@@ -50,11 +50,13 @@ pub mod bootstrap;
 pub mod certificates;
 pub mod conditions;
 pub mod config;
+pub mod daemonset;
 pub mod deployment;
 pub mod endpoints;
 pub mod events;
 pub mod garbage;
 pub mod harness;
+pub mod history;
 pub mod item;
 pub mod job;
 pub mod namespace;

@@ -7,6 +7,7 @@ use super::certificates::approve::Approver;
 use super::certificates::clean::Cleaner;
 use super::certificates::sign::Signer;
 use super::config::Config;
+use super::daemonset::DaemonSets;
 use super::deployment::Deployments;
 use super::endpoints::legacy::Endpoints;
 use super::endpoints::mirror::Mirror;
@@ -82,6 +83,14 @@ pub static CONTROLLERS: &[Row] = &[
         workers: 1,
         by_default: true,
         build: |_| Some(Box::new(Aggregation)),
+    },
+    Row {
+        name: "daemonset-controller",
+        alias: "daemonset",
+        account: "daemon-set-controller",
+        workers: 2,
+        by_default: true,
+        build: |_| Some(Box::new(DaemonSets::default())),
     },
     Row {
         name: "deployment-controller",

@@ -4,7 +4,7 @@
 //! `revision` (annotations that number versions), `newest` (the ReplicaSet of the template as it is now), `rollout` (who
 //! is scaled), `status` (conditions and counts), `hash` (names of versions).
 
-mod hash;
+pub mod hash;
 mod newest;
 mod plan;
 mod revision;

@@ -47,9 +47,10 @@ impl Follows {
 }
 
 /// What becomes of a key after a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Next {
     /// It is looked at again when something changes.
+    #[default]
     Done,
     /// The same, or when this time is over.
     After(Duration),

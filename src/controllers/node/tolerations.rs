@@ -31,7 +31,7 @@ pub fn stay(tolerations: &[Value], taints: &[&Value]) -> Stay {
 }
 
 /// Whether a toleration covers a taint. An empty effect or key covers all.
-fn tolerates(toleration: &Value, taint: &Value) -> bool {
+pub fn tolerates(toleration: &Value, taint: &Value) -> bool {
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let (key, effect) = (text(&toleration["key"]), text(&toleration["effect"]));
     if !effect.is_empty() && effect != text(&taint["effect"]) || !key.is_empty() && key != text(&taint["key"]) {
