@@ -22,9 +22,11 @@ test: ## format, lints, and all tests
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
+	PROGRAM=$${CARGO_TARGET_DIR:-target}/debug/monokube tools/parity $(SHARED) --check
 
 parity: ## replay what a stock server answered; writes docs/parity.md
 	tools/setup build
+	$(CARGO) build --release --locked
 	tools/parity $(SHARED)
 
 fuzz: ## every fuzz target for FUZZ_SECONDS seconds

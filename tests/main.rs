@@ -1,5 +1,6 @@
 //! All integration tests in one binary, so that linking stays cheap.
 
+mod fuzz;
 mod nodes;
 mod oracle;
 mod server;
