@@ -214,3 +214,32 @@ fn advertise(flags: &Flags) -> IpAddr {
     });
     outward.map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_second_start_finds_what_the_first_has_made() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut flags = Program::parse_from(["monokube", "--bind-address=127.0.0.1", "--secure-port=0"]).flags;
+        flags.store.data_dir = directory.path().to_path_buf();
+        let mut revisions = Vec::new();
+        for _ in 0..2 {
+            let plane = Plane::start(&flags).await.expect("starts");
+            let service = crate::model::names::GroupResource::new("", "services");
+            let service = plane.registry.cache.get(&service, "default", "kubernetes").expect("a shelf");
+            revisions.push(service.expect("the service").revision);
+            plane.stop().await;
+        }
+        assert_eq!(revisions[0], revisions[1]);
+    }
+}
