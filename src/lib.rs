@@ -19,6 +19,7 @@ pub mod controllers;
 pub mod scheduler;
 pub mod remote;
 pub mod nodes;
+pub mod load;
 pub mod config;
 pub mod assemble;
 pub mod cli;

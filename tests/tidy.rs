@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["registry"],
     &["apiserver", "controllers", "scheduler"],
     &["remote"],
-    &["nodes"],
+    &["nodes", "load"],
     &["config"],
     &["assemble"],
     &["cli"],

@@ -1,7 +1,8 @@
 //! The commands of the program.
 //!
-//! In reading order: `run` (what all share), `server`, `kubeconfig`, `token`, `certs`, `snapshot`, `nodes`.
+//! In reading order: `run` (what all share), `server`, `kubeconfig`, `token`, `certs`, `snapshot`, `nodes`, `bench`.
 
+pub mod bench;
 pub mod certs;
 pub mod kubeconfig;
 pub mod nodes;
@@ -37,6 +38,8 @@ enum Command {
     Snapshot(snapshot::Action),
     /// Run simulated nodes, which join a server over its API.
     Nodes(Box<nodes::Options>),
+    /// Measure what a control plane costs on this machine.
+    Bench(bench::Flags),
 }
 
 /// Runs the program; the exit code.
@@ -48,5 +51,6 @@ pub fn main() -> std::process::ExitCode {
         Command::Certs(action) => certs::run(&action),
         Command::Snapshot(action) => snapshot::run(&action),
         Command::Nodes(options) => nodes::run(&options),
+        Command::Bench(flags) => bench::run(&flags),
     }
 }

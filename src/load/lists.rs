@@ -1,0 +1,42 @@
+//! Long lists in every form.
+
+use super::child::Child;
+use super::connection::{Ask, PROTOBUF};
+use super::error::Result;
+use super::report::{Aim, Report};
+use crate::base::clock::Clock;
+
+const MEGABYTE: f64 = 1e6;
+/// Lists of each form.
+const ROUNDS: u32 = 3;
+
+/// Lists all pods, of which there are `count`. What a core can do is told by the server's own time.
+pub async fn measure(child: &Child, count: usize, clock: &Clock, report: &mut Report) -> Result<()> {
+    report.section(&format!("LIST of {count} pods"));
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+    list(child, clock, report, "JSON", Ask::get("/api/v1/pods"), Some(300.0)).await?;
+    let protobuf = Ask::get("/api/v1/pods").accepting(PROTOBUF);
+    list(child, clock, report, "protobuf", protobuf, Some(1000.0)).await?;
+    list(child, clock, report, "JSON, gzip (packed)", Ask { gzip: true, ..Ask::get("/api/v1/pods") }, None).await?;
+    list(child, clock, report, "Table", Ask::get("/api/v1/pods").accepting(table), None).await?;
+    let only_metadata = Ask::get("/api/v1/pods").accepting(metadata);
+    list(child, clock, report, "PartialObjectMetadata, protobuf", only_metadata, None).await
+}
+
+async fn list(child: &Child, clock: &Clock, report: &mut Report, what: &str, ask: Ask, aim: Option<f64>) -> Result<()> {
+    let connection = child.connect().await?;
+    child.forget_peak()?;
+    let (before, began, mut bytes) = (child.usage()?, clock.instant(), 0);
+    for _ in 0..ROUNDS {
+        bytes += connection.drain(ask.clone()).await?;
+    }
+    let (after, wall) = (child.usage()?, (clock.instant() - began) / ROUNDS);
+    let cpu = (after.cpu - before.cpu).as_secs_f64();
+    let peak = after.peak.saturating_sub(before.resident) as f64 / MEGABYTE;
+    let each = bytes as f64 / MEGABYTE / f64::from(ROUNDS);
+    let note = format!("{each:.1} MB in {:.2} s, peak +{peak:.0} MB", wall.as_secs_f64());
+    let rate = bytes as f64 / MEGABYTE / cpu.max(0.005);
+    report.row_with(what, rate, "MB/s a core", aim.map(Aim::AtLeast), &note);
+    Ok(())
+}
