@@ -53,11 +53,14 @@ impl Registry {
         self.own(caller, at, None, &mut body, options);
         self.admit(caller, at, Operation::Create, Some(&mut body), None, options).await?;
         warn_owners(caller, &mut body, true);
+        if !generates(&body) {
+            return self.create_once(caller, at, body, options).await;
+        }
         let mut attempt = 0;
         loop {
             attempt += 1;
             match self.create_once(caller, at, body.clone(), options).await {
-                Err(status) if status.is_already_exists() && generates(&body) => {
+                Err(status) if status.is_already_exists() => {
                     if attempt == NAME_ATTEMPTS {
                         return Err(Status::generate_name_conflict(&status));
                     }
@@ -97,17 +100,23 @@ impl Registry {
     ) -> Result<Written> {
         let rules = rules(&at.resource);
         self.prepare_new(caller, at, cx, rules, &mut value)?;
-        let served = convert::to_served(&at.resource, value.clone());
+        let served = convert::shown(&at.resource, &value);
         self.validate_admission(caller, at, Operation::Create, Some(&served), None, options).await?;
         if !options.is_dry_run() && object::resource_version(&value).parse::<u64>().is_ok_and(|version| version != 0) {
             return Err(Status::unknown("resourceVersion should not be set on objects to be created"));
         }
         let ttl = self.hooks.ttl(&at.resource);
         let mut transaction = self.begin(at, options.is_dry_run()).await?;
+        let mut value = Some(value);
         loop {
-            let decided = match transaction.seen() {
-                Some(current) => Err(taken(at, &current.value)),
-                None => Ok(Step::Put { value: value.clone(), ttl }),
+            let decided = match (transaction.seen(), value.take()) {
+                (None, Some(value)) => Ok(Step::Put { value, ttl }),
+                (Some(current), kept) => {
+                    value = kept;
+                    Err(taken(at, &current.value))
+                }
+                // It was there when this was committed, and is gone again.
+                (None, None) => Err(Status::server_timeout(&at.resource.name, "create", 1)),
             };
             if let Some(done) = transaction.conclude(decided).await? {
                 return Ok(Written { object: done.object, created: true });
@@ -194,7 +203,7 @@ impl Registry {
         claims: &mut Vec<super::hooks::Claim>,
     ) -> Result<Step> {
         let (rules, cx) = (rules(&at.resource), self.cx(at, &caller.user));
-        let live = convert::to_served(&at.resource, current.value.clone());
+        let live = convert::shown(&at.resource, &current.value);
         let mut new = self.changed(caller, at, change, &live, options)?;
         self.admit(caller, at, Operation::Update, Some(&mut new), Some(&live), options).await?;
         warn_owners(caller, &mut new, true);
@@ -213,7 +222,7 @@ impl Registry {
         let verb = if matches!(change, Change::Replace(_)) { "update" } else { "patch" };
         let denied = self.hooks.denied(self, &caller.user, at, verb, (&value, &current.value));
         self.validate_change(caller, at, &cx, part, (&mut value, &current.value), denied)?;
-        let served = convert::to_served(&at.resource, value.clone());
+        let served = convert::shown(&at.resource, &value);
         self.validate_admission(caller, at, Operation::Update, Some(&served), Some(&live), options).await?;
         if meta::ends_with(&value, &current.value) && self.hooks.may_end(&at.resource, &value) {
             return Ok(Step::Delete { last: value });
@@ -245,7 +254,7 @@ impl Registry {
             claims.push(self.hooks.begin_create(self, at, &mut value, options.is_dry_run()).await?);
         }
         self.prepare_new(caller, at, &cx, rules, &mut value)?;
-        let served = convert::to_served(&at.resource, value.clone());
+        let served = convert::shown(&at.resource, &value);
         self.validate_admission(caller, at, Operation::Create, Some(&served), None, options).await?;
         Ok(Step::Put { value, ttl: self.hooks.ttl(&at.resource) })
     }

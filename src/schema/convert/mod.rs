@@ -9,6 +9,8 @@ pub mod autoscaler;
 mod metrics;
 mod text;
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::resource::Resource;
@@ -47,6 +49,11 @@ pub fn set_template_generation(daemon_set: &mut Value, generation: i64) {
     if let Some(annotations) = annotations.as_object_mut() {
         annotations.insert(TEMPLATE_GENERATION.to_owned(), generation.to_string().into());
     }
+}
+
+/// The same of an object that is needed further; most resources are kept as they are served.
+pub fn shown<'v>(resource: &Resource, value: &'v Value) -> Cow<'v, Value> {
+    if !resource.converts() { Cow::Borrowed(value) } else { Cow::Owned(between(resource, value.clone(), false)) }
 }
 
 fn between(resource: &Resource, value: Value, to_storage: bool) -> Value {
