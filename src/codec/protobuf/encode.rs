@@ -3,12 +3,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
+use smallvec::{SmallVec, smallvec};
 
 use super::MAX_DEPTH;
 use crate::codec::wire::{Backward, FIXED64, LENGTH_DELIMITED, Malformed, VARINT};
 use crate::model::duration::Duration;
 use crate::model::time::{Precision, Time};
 use crate::schema::table::{Field, Json, Message, Shape, Type};
+
+/// Fields that most messages have at most.
+const FIELDS: usize = 48;
 
 /// The message's bytes, as stock writes them: ascending field numbers, plain scalars also when zero, keys of maps sorted.
 ///
@@ -64,6 +68,13 @@ fn fields(
     message: &'static Message,
     depth: usize,
 ) -> Result<(), Malformed> {
+    // A message has many more fields than a value sets: each that is set is looked up, not each that could be.
+    let mut set: SmallVec<[&Value; FIELDS]> = smallvec![&Value::Null; message.fields.len()];
+    for (name, value) in map {
+        if let Some([at]) = message.path(name) {
+            set[usize::from(*at)] = value;
+        }
+    }
     for at in message.ascending.iter().rev() {
         let field = &message.fields[*at as usize];
         if let (true, Type::Message(inner)) = (field.inline, field.ty) {
@@ -72,7 +83,7 @@ fn fields(
             out.close(field.number, before);
             continue;
         }
-        let value = map.get(field.name).unwrap_or(&Value::Null);
+        let value = set[usize::from(*at)];
         match field.shape {
             Shape::One => one(out, value, field, depth)?,
             Shape::List => list(out, value, field, depth)?,
