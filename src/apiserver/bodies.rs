@@ -100,13 +100,19 @@ pub fn object(body: &[u8], media: Media, expected: &Expected<'_>) -> Result<Deco
         }
         Media::Cbor => (cbor::to_json(body).map_err(unknown)?.into(), Vec::new()),
     };
-    let (api_version, kind) = type_meta(&text).map_err(unknown)?;
+    let (api_version, kind) = match plain_type_meta(&text) {
+        Some(found) => found,
+        None => type_meta(&text).map_err(unknown)?,
+    };
     check_kind(&api_version, &kind, expected, Some(&text), unknown)?;
     let decoded = match expected.shape {
         Shape::Builtin(message) => json::decode(&text, message),
         Shape::Custom(_) => decode_custom(&text),
     };
-    let mut decoded = decoded.map_err(|why| handled(&kind, &api_version, expected, &why))?;
+    let mut decoded = decoded.map_err(|why| match type_meta(&text) {
+        Ok(_) => handled(&kind, &api_version, expected, &why),
+        Err(why) => unknown(why),
+    })?;
     if decoded.value.is_null() {
         decoded.value = Value::Object(Default::default());
     }
@@ -133,6 +139,24 @@ fn message(body: &[u8], expected: &Expected<'_>, unknown: impl Fn(String) -> Sta
     let value = decode_message(envelope.raw, message)
         .map_err(|error| handled(envelope.kind, envelope.api_version, expected, &error.to_string()))?;
     Ok(Decoded { value, notes: Vec::new() })
+}
+
+/// The same of a body that is an object in which both are texts, if any; what it holds else is only passed over.
+fn plain_type_meta(text: &[u8]) -> Option<(String, String)> {
+    let (mut api_version, mut kind) = (String::new(), String::new());
+    let mut parser = parse::Parser::new(text);
+    if parser.token().ok()? != parse::Token::Object {
+        return None;
+    }
+    let read = parser.members(|parser, key| {
+        match &*key {
+            "apiVersion" => api_version = parser.string()?,
+            "kind" => kind = parser.string()?,
+            _ => parser.skip()?,
+        }
+        Ok::<_, parse::Unreadable>(())
+    });
+    read.and_then(|()| parser.end()).ok().map(|()| (api_version, kind))
 }
 
 /// The texts `apiVersion` and `kind`, empty where there are none.
