@@ -31,10 +31,28 @@ pub fn apply(
     let mut notes = Notes::default();
     let mut patch = read(patch, &mut notes)?;
     let notes = if validation == Validation::Ignore { Vec::new() } else { notes.notes };
-    let Value::Object(full) = dense::expand(object, message) else { return Err(Status::unknown("no object")) };
+    let (touched, rest) = split(object, &patch, message);
+    let Value::Object(full) = dense::expand(&touched, message) else { return Err(Status::unknown("no object")) };
     let merged = merge_maps(full, &mut patch, Kind::Struct(message)).map_err(Failure::status)?;
     let decoded = convert::convert(Value::Object(merged), message);
-    settle(|| gotext::value(&Value::Object(patch.clone())), notes, decoded, validation)
+    let mut settled = settle(|| gotext::value(&Value::Object(patch.clone())), notes, decoded, validation)?;
+    if let Value::Object(fields) = &mut settled.value {
+        fields.extend(rest);
+    }
+    Ok(settled)
+}
+
+/// What a patch has to do with, and the object's other fields: a status is patched without a look at the spec.
+fn split(object: &Value, patch: &Map<String, Value>, message: &'static Message) -> (Value, Map<String, Value>) {
+    let is_plain = |name: &String| message.path(name).is_some_and(|path| path.len() == 1);
+    match object {
+        Value::Object(fields) if patch.keys().all(is_plain) => {
+            let copied = fields.iter().map(|(name, value)| (name.clone(), value.clone()));
+            let (touched, rest) = copied.partition(|(name, _)| patch.contains_key(name));
+            (Value::Object(touched), rest)
+        }
+        other => (other.clone(), Map::new()),
+    }
 }
 
 /// The patch's object; null is an empty one.
