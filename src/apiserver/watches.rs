@@ -30,8 +30,10 @@ use std::sync::Arc;
 
 /// How often a watch that asked for bookmarks hears of progress.
 const BOOKMARKS: Duration = Duration::from_secs(60);
-/// Events that are sent in one piece.
+/// Events that are sent in one piece, and its bytes: a DATA frame that every client takes. A larger piece would be cut
+/// again, and be copied into memory that is new to the process.
 const BATCH: usize = 64;
+const PIECE: usize = 16 << 10;
 
 /// What a watch's stream works on.
 struct Stage {
@@ -115,21 +117,26 @@ fn stream(stage: Stage) -> impl Stream<Item = Bytes> {
 }
 
 impl Stage {
-    /// Puts what is ready already into one piece.
+    /// Puts what is ready already into one piece. What fills a piece by itself is not copied.
     fn gather(&mut self, first: Bytes) -> Bytes {
-        let mut count = 1;
-        while count < BATCH && !self.over {
-            let Some(next) = self.watch.watcher.try_next() else { break };
-            self.take(next);
-            count += 1;
+        let mut all = Vec::new();
+        for _ in 1..BATCH {
+            if self.queue.is_empty() && !self.over {
+                let Some(next) = self.watch.watcher.try_next() else { break };
+                self.take(next);
+            }
+            let Some(next) = self.queue.front() else { continue };
+            let length = if all.is_empty() { first.len() } else { all.len() };
+            if length + next.len() > PIECE {
+                break;
+            }
+            if all.is_empty() {
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(next);
+            self.queue.pop_front();
         }
-        if self.queue.is_empty() {
-            return first;
-        }
-        let mut all = Vec::with_capacity(first.len() + self.queue.iter().map(Bytes::len).sum::<usize>());
-        all.extend_from_slice(&first);
-        self.queue.drain(..).for_each(|bytes| all.extend_from_slice(&bytes));
-        all.into()
+        if all.is_empty() { first } else { all.into() }
     }
 
     async fn step(&mut self) {
