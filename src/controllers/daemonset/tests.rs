@@ -40,11 +40,11 @@ fn shown(world: &World) -> Vec<String> {
     lines
 }
 
-/// Pods become ready.
+/// Pods become ready that are not.
 async fn ready(world: &World) {
-    for pod in world.list(&PODS) {
+    for pod in world.list(&PODS).iter().filter(|pod| pod["status"]["phase"] != "Running") {
         let patch = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
-        world.merge(PODS.at("d", object::name(&pod)).part("status"), patch).await;
+        world.merge(PODS.at("d", object::name(pod)).part("status"), patch).await;
     }
     world.settle().await;
 }
