@@ -38,11 +38,15 @@ pub struct Definition {
     pub has_status: bool,
     pub scale: Option<Scale>,
     /// Its columns in tables.
-    pub printer: Printer,
+    pub printer: Arc<Printer>,
     /// Paths of fields that selectors may name: `spec.color`.
     pub selectable: Vec<String>,
     /// What who uses the version is warned of, if it is deprecated.
     pub deprecation: Option<String>,
+    /// Between its versions a webhook converts.
+    pub asks_webhook: bool,
+    /// It goes, and its objects with it: none is made any more.
+    pub terminating: bool,
     /// Nothing is pruned (`spec.preserveUnknownFields`).
     keeps_unknown: bool,
     schema: Schema,
@@ -78,9 +82,11 @@ impl Definition {
             structure: Arc::new(Structure::read(schema)),
             has_status: subresource("status").is_some_and(|part| !part.is_null()),
             scale: subresource("scale").filter(|scale| !scale.is_null()).map(Scale::read),
-            printer: Printer::new(columns.map_or(&[], Vec::as_slice)),
+            printer: Arc::new(Printer::new(columns.map_or(&[], Vec::as_slice))),
             selectable: selectable.map(|f| text(f, "jsonPath").trim_start_matches('.').to_owned()).collect(),
             deprecation,
+            asks_webhook: spec.pointer("/conversion/strategy").is_some_and(|strategy| strategy == "Webhook"),
+            terminating: object::is_deleting(definition),
             keeps_unknown: spec.get("preserveUnknownFields").is_some_and(|flag| flag == true),
             schema: Schema::read(schema),
             rules: OnceLock::new(),

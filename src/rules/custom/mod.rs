@@ -6,7 +6,8 @@
 //! In reading order: `definition` (a version's rules: what a registry calls), `schema`, `prune` (unknown fields,
 //! nulls, defaults), `embedded` (metadata), `values` with `outcome`, `numbers` and `formats` (types and bounds),
 //! `lists` (no item twice), `scale`; for expressions: `shape` (types), `expressions` (compiled), `correlate` (what a
-//! part was), `evaluate`, `field_path`.
+//! part was), `evaluate`, `field_path`; `served` (the resources that a
+//! definition makes).
 
 pub mod correlate;
 pub mod definition;
@@ -21,5 +22,6 @@ pub mod outcome;
 pub mod prune;
 pub mod scale;
 pub mod schema;
+pub mod served;
 pub mod shape;
 pub mod values;

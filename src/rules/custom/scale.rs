@@ -83,7 +83,8 @@ pub fn find<'o>(object: &'o Value, path: &str) -> Result<Option<&'o Value>, Stri
     Ok(Some(value))
 }
 
-fn mistyped(path: &str, value: &Value, expected: &str) -> String {
+/// What Go says of a value of another type than is expected at a path.
+pub fn mistyped(path: &str, value: &Value, expected: &str) -> String {
     let dot = if path.starts_with('.') { "" } else { "." };
     let found = match value {
         Value::Null => "<nil>",

@@ -1,20 +1,21 @@
 //! CustomResourceDefinition: what a definition must keep so that its schema can be relied on.
 //!
-//! It owns the kind's own rules. What a schema means for values it takes from `custom`; serving a definition and its
-//! conditions belong to others.
+//! It owns the kind's own rules, and what its conditions say. What a schema means for values it takes from `custom`;
+//! serving a definition belongs to others.
 //!
 //! In reading order: `validate` (all in stock's order), `spec` (what versions share), `options` (what an old
 //! definition excuses), `names`, `columns` (and subresources, fields for selectors), `schema` with `structural`,
-//! `defaults`, `lists` and `expressions`.
+//! `defaults`, `lists` and `expressions`; `status` (names that are accepted, conditions).
 
 mod columns;
 mod defaults;
 mod expressions;
 mod lists;
-mod names;
+pub mod names;
 mod options;
 mod schema;
 mod spec;
+pub mod status;
 mod structural;
 mod validate;
 

@@ -269,8 +269,9 @@ pub fn stored_versions(at: &At, spec: &At, errs: &mut FieldErrors) {
     }
 }
 
+/// What is said of the approval of an API of the Kubernetes project.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Approval {
+pub enum Approval {
     Missing,
     Bypassed,
     Approved,
@@ -279,22 +280,8 @@ enum Approval {
 
 /// Groups of the community are not for everyone.
 pub fn approval(at: &At, old: Option<&At>, errs: &mut FieldErrors) {
-    let group = at.at("spec").at("group").str();
-    let is_protected = ["k8s.io", "kubernetes.io"]
-        .iter()
-        .any(|domain| group.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.')));
-    let of = |object: &Value| {
-        let text = object::annotation(object, APPROVED).unwrap_or_default();
-        let is_url = || Url::parse_request(text).is_ok_and(|url| !url.host.is_empty() && !url.scheme.is_empty());
-        match text {
-            "" => Approval::Missing,
-            text if text.starts_with("unapproved") => Approval::Bypassed,
-            _ if is_url() => Approval::Approved,
-            _ => Approval::Invalid,
-        }
-    };
-    let approval = of(at.value());
-    if !is_protected || old.is_some_and(|old| of(old.value()) == approval) {
+    let approval = approved(at.value());
+    if !is_protected(at.at("spec").at("group").str()) || old.is_some_and(|old| approved(old.value()) == approval) {
         return;
     }
     let pull = "see https://github.com/kubernetes/enhancements/pull/1111";
@@ -308,6 +295,25 @@ pub fn approval(at: &At, old: Option<&At>, errs: &mut FieldErrors) {
             place.invalid(errs, format!("{must} with either a URL or a reason starting with \"unapproved\", {pull}"));
         }
         Approval::Bypassed | Approval::Approved => {}
+    }
+}
+
+/// Whether a group is the Kubernetes project's own.
+pub fn is_protected(group: &str) -> bool {
+    ["k8s.io", "kubernetes.io"]
+        .iter()
+        .any(|domain| group.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.')))
+}
+
+/// What a definition's annotation says of its approval.
+pub fn approved(crd: &Value) -> Approval {
+    let text = object::annotation(crd, APPROVED).unwrap_or_default();
+    let is_url = || Url::parse_request(text).is_ok_and(|url| !url.host.is_empty() && !url.scheme.is_empty());
+    match text {
+        "" => Approval::Missing,
+        text if text.starts_with("unapproved") => Approval::Bypassed,
+        _ if is_url() => Approval::Approved,
+        _ => Approval::Invalid,
     }
 }
 
