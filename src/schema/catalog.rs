@@ -107,6 +107,7 @@ fn resource(row: &Row) -> Resource {
         storage: row.storage(),
         fields: texts(row.fields),
         unknown_field: unknown_field(row).into(),
+        definition: None,
     }
 }
 

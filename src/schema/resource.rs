@@ -1,5 +1,6 @@
 //! What the server knows of a resource, built in or custom: names, verbs, type, and how it is kept.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,7 +29,14 @@ pub struct Resource {
     pub fields: Vec<CompactString>,
     /// How another field selector is refused; `{field}` and `{quoted}` stand for the field.
     pub unknown_field: CompactString,
+    /// What its definition makes of its objects, for a custom resource. It travels with the resource, so that a request
+    /// sees both in one state.
+    pub definition: Option<Attached>,
 }
+
+/// Something that travels with a resource and that only who made it can read.
+#[derive(Clone)]
+pub struct Attached(Arc<dyn Any + Send + Sync>);
 
 /// A part of a resource with its own path.
 #[derive(Clone, Debug)]
@@ -106,6 +114,17 @@ impl Verbs {
     }
 }
 
+impl Attached {
+    pub fn new<T: Any + Send + Sync>(what: T) -> Self {
+        Self(Arc::new(what))
+    }
+
+    /// `None` when it is something else.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
 impl Resource {
     pub fn group_version(&self) -> GroupVersion {
         self.kind.group_version()
@@ -137,6 +156,12 @@ impl Shape {
             Shape::Builtin(message) => Some(message),
             Shape::Custom(_) => None,
         }
+    }
+}
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("attached")
     }
 }
 

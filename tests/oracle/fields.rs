@@ -364,6 +364,7 @@ fn resource(kind: GroupVersionKind, name: GroupResource, shape: Shape) -> Resour
         storage: None,
         fields: Vec::new(),
         unknown_field: Default::default(),
+        definition: None,
     }
 }
 

@@ -232,6 +232,7 @@ fn custom(definition: &Value) -> Subject {
         storage: None,
         fields: Vec::new(),
         unknown_field: Default::default(),
+        definition: None,
     };
     let columns = version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default();
     Subject::custom(&resource, Printer::new(&columns).into())

@@ -45,6 +45,7 @@ fn things() -> Subject {
         storage: None,
         fields: Vec::new(),
         unknown_field: Default::default(),
+        definition: None,
     };
     Subject::custom(&resource, Printer::new(&[]).into())
 }

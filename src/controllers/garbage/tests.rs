@@ -32,6 +32,7 @@ async fn world() -> World {
         storage: Some(storage.clone()),
         fields: Vec::new(),
         unknown_field: "".into(),
+        definition: None,
     };
     let registry = world.client.registry();
     registry.catalog.replace(registry.catalog.load().with([Arc::new(thing)]));

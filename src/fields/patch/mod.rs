@@ -17,6 +17,7 @@ pub mod strategic;
 use serde_json::Value;
 
 use crate::codec::json::decode::Decoded;
+use crate::codec::json::parse::Parser;
 use crate::codec::json::write;
 use crate::codec::protobuf::encode::encode;
 use crate::fields::prune::full;
@@ -39,6 +40,13 @@ pub struct Patched {
     pub text: Vec<u8>,
     /// What strict decoding has against the patch itself; empty under [`Validation::Ignore`].
     pub notes: Vec<String>,
+}
+
+/// Notes of fields that come more than once in a JSON text, in order; none when it is no JSON.
+pub fn repeated(text: &[u8]) -> Vec<String> {
+    let mut notes = notes::Notes::default();
+    let read = notes.value(&mut Parser::new(text));
+    if read.is_ok() { notes.notes } else { Vec::new() }
 }
 
 /// A sparse object as the text that JSON and merge patches work on: in the order of its type's fields, which those

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::group::{Group, texts, verbs};
 use crate::model::names::{GroupVersion, GroupVersionKind};
-use crate::schema::resource::{Resource, Verbs};
+use crate::schema::resource::{Resource, Storage, Verbs};
 use crate::schema::{builtin, digest};
 
 /// `/api`: the versions of the core group. `address` is where clients reach this server: `192.0.2.1:6443`.
@@ -66,7 +66,9 @@ fn entry(resource: &Resource) -> Value {
     if !resource.categories.is_empty() {
         entry["categories"] = texts(&resource.categories);
     }
-    if let Some(storage) = &resource.storage {
+    // Of a custom resource only the version that is kept has one.
+    let keeps = |storage: &&Storage| resource.shape.message().is_some() || storage.kind == *own;
+    if let Some(storage) = resource.storage.as_ref().filter(keeps) {
         let announced =
             builtin::row_of(&own.group, &own.version, &resource.name.resource).map_or("", |row| row.announced);
         let version = if announced.is_empty() { &storage.kind.version } else { announced };

@@ -38,6 +38,7 @@ fn custom(group: &str, version: &str, plural: &str, kind: &str) -> Arc<Resource>
         }),
         fields: Vec::new(),
         unknown_field: Default::default(),
+        definition: None,
     })
 }
 

@@ -192,6 +192,7 @@ fn widgets() -> Resource {
         storage: None,
         fields: Vec::new(),
         unknown_field: Default::default(),
+        definition: None,
     }
 }
 
