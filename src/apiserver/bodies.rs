@@ -15,6 +15,8 @@ use crate::codec::yaml::read;
 use crate::model::gotext;
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::status::{Result, Status};
+use crate::registry::custom::objects as custom;
+use crate::rules::custom::definition::Definition;
 use crate::schema::resource::{Resource, Shape};
 use crate::schema::table::{MESSAGES, Message};
 
@@ -51,13 +53,15 @@ pub struct Expected<'a> {
     pub shape: &'a Shape,
     /// The kind that is kept, of which stock's conversions speak.
     pub kept: &'a GroupVersionKind,
+    /// Of a custom resource.
+    pub definition: Option<&'a Definition>,
 }
 
 impl<'a> Expected<'a> {
     /// An object of the resource.
     pub fn of(resource: &'a Resource) -> Self {
         let kept = resource.storage.as_ref().map_or(&resource.kind, |storage| &storage.kind);
-        Self { kind: &resource.kind, shape: &resource.shape, kept }
+        Self { kind: &resource.kind, shape: &resource.shape, kept, definition: custom::definition(resource) }
     }
 }
 
@@ -107,7 +111,7 @@ pub fn object(body: &[u8], media: Media, expected: &Expected<'_>) -> Result<Deco
     check_kind(&api_version, &kind, expected, Some(&text), unknown)?;
     let decoded = match expected.shape {
         Shape::Builtin(message) => json::decode(&text, message),
-        Shape::Custom(_) => decode_custom(&text),
+        Shape::Custom(_) => decode_custom(&text, expected),
     };
     let mut decoded = decoded.map_err(|why| match type_meta(&text) {
         Ok(_) => handled(&kind, &api_version, expected, &why),
@@ -121,7 +125,10 @@ pub fn object(body: &[u8], media: Media, expected: &Expected<'_>) -> Result<Deco
     Ok(Decoded { value: decoded.value, notes })
 }
 
-fn decode_custom(text: &[u8]) -> std::result::Result<json::Decoded, String> {
+fn decode_custom(text: &[u8], expected: &Expected<'_>) -> std::result::Result<json::Decoded, String> {
+    if let Some(definition) = expected.definition {
+        return custom::decode(text, definition);
+    }
     Ok(json::Decoded { value: tree(text)?, notes: Vec::new() })
 }
 

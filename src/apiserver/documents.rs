@@ -19,12 +19,13 @@ use crate::codec::protobuf::{envelope, openapi as proto_openapi};
 use crate::codec::yaml::emit;
 use crate::model::names::GroupVersion;
 use crate::model::status::{Result, Status};
+use crate::registry::custom::published;
 use crate::schema::catalog::Catalog;
 use crate::schema::digest;
 use crate::schema::discovery::group::{Group, Served, groups};
 use crate::schema::discovery::{aggregated, legacy};
 use crate::schema::openapi::describe::Descriptions;
-use crate::schema::openapi::source::{Custom, Source};
+use crate::schema::openapi::source::Source;
 use crate::schema::openapi::{v2, v3};
 use crate::schema::resource::Resource;
 use crate::schema::table as t;
@@ -142,12 +143,13 @@ impl Exchange<'_> {
             },
             ["apis", group, version] => match resources(&groups, group, version) {
                 Some(list) => (list, &t::APIMACHINERY_PKG_APIS_META_V1_APIRESOURCELIST),
-                None if found(group).is_some() => return Err(Status::no_such_resource()),
+                None if is_builtin(&catalog, group) => return Err(Status::no_such_resource()),
                 None => return Ok(not_found()),
             },
             _ => return Ok(not_found()),
         };
-        if !reads {
+        // Stock's documents of custom resources look at no method.
+        if !reads && !matches!(*segments, ["apis", group, _] if !is_builtin(&catalog, group)) {
             return Err(Status::method_not_allowed_here());
         }
         let representation = Offer::default().choose(self.asked())?;
@@ -211,7 +213,11 @@ impl Exchange<'_> {
         });
         let make = || {
             let texts = Descriptions::unpack();
-            let source = Source { catalog: &catalog, custom: &custom, texts: &texts };
+            let source = Source {
+                catalog: &catalog,
+                custom: &|resource: &Resource| published(&self.server.registry, resource),
+                texts: &texts,
+            };
             Some(if protobuf { proto_openapi::document(&source) } else { v2::document(&source) })
         };
         let name = if protobuf { "v2+protobuf" } else { "v2" };
@@ -235,7 +241,14 @@ impl Exchange<'_> {
     fn v3(&self, catalog: &Arc<Catalog>, path: &str) -> Option<Document> {
         let make = || {
             let texts = Descriptions::unpack();
-            v3::document(&Source { catalog, custom: &custom, texts: &texts }, path)
+            v3::document(
+                &Source {
+                    catalog,
+                    custom: &|resource: &Resource| published(&self.server.registry, resource),
+                    texts: &texts,
+                },
+                path,
+            )
         };
         self.server.documents.get(catalog, &format!("v3/{path}"), make)
     }
@@ -310,17 +323,17 @@ fn aggregated_media(accept: &str) -> Option<Media> {
     })
 }
 
+/// Whether a group has resources that no definition made.
+fn is_builtin(catalog: &Catalog, group: &str) -> bool {
+    catalog.resources().iter().any(|resource| resource.kind.group == group && resource.shape.message().is_some())
+}
+
 fn resources(groups: &[Group<'_>], group: &str, version: &str) -> Option<Value> {
     let found = groups.iter().find(|known| known.name == group)?.versions.iter().find(|known| known.name == version)?;
     match &found.served {
         Served::Here(resources) => Some(legacy::resource_list(&GroupVersion::new(group, version), resources)),
         Served::Elsewhere { .. } => None,
     }
-}
-
-/// What OpenAPI tells of a custom resource.
-fn custom(_: &Resource) -> Custom {
-    Custom::default()
 }
 
 fn pretty(value: &Value) -> Bytes {

@@ -19,6 +19,7 @@ use crate::codec::table::custom::Printer;
 use crate::codec::yaml::read;
 use crate::codec::{cbor, object};
 use crate::model::status::{Details, Result, Status};
+use crate::registry::custom::objects as custom;
 use crate::registry::meta;
 use crate::registry::patch::Patch;
 use crate::registry::request::{Address, Deleted};
@@ -32,25 +33,31 @@ pub enum Served {
     Kept(Arc<Object>),
     /// In another version.
     Converted { raw: Bytes, kept: Arc<Object> },
+    /// As its definition says.
+    Custom(Bytes),
 }
 
 impl Item for Served {
     fn raw(&self) -> &[u8] {
         match self {
             Served::Kept(object) => &object.bytes,
-            Served::Converted { raw, .. } => raw,
+            Served::Converted { raw, .. } | Served::Custom(raw) => raw,
         }
     }
 
     fn kept(&self) -> &[u8] {
         match self {
             Served::Kept(object) | Served::Converted { kept: object, .. } => &object.bytes,
+            Served::Custom(raw) => raw,
         }
     }
 }
 
 /// Brings an object into the version that the resource serves.
 pub fn served(resource: &Resource, object: Arc<Object>) -> Result<Served> {
+    if let Some(bytes) = custom::served_bytes(resource, &object)? {
+        return Ok(Served::Custom(bytes));
+    }
     let Some(storage) = &resource.storage else { return Ok(Served::Kept(object)) };
     if !resource.converts() {
         return Ok(Served::Kept(object));
@@ -65,7 +72,10 @@ pub fn served(resource: &Resource, object: Arc<Object>) -> Result<Served> {
 pub fn subject(resource: &Resource) -> Subject {
     match &resource.shape {
         Shape::Builtin(message) => Subject::builtin(resource, message),
-        Shape::Custom(_) => Subject::custom(resource, Arc::new(Printer::new(&[]))),
+        Shape::Custom(_) => {
+            let printer = custom::definition(resource).map(|definition| definition.printer.clone());
+            Subject::custom(resource, printer.unwrap_or_else(|| Arc::new(Printer::new(&[]))))
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::model::names::GroupVersionKind;
 use crate::model::selector::field::{FieldSelector, Term};
 use crate::model::status::{Result, Status};
 use crate::registry::core::Registry;
+use crate::registry::custom::objects as custom;
 use crate::registry::options::ListOptions;
 use crate::registry::request::{Address, Caller};
 use crate::schema::resource::Verbs;
@@ -278,8 +279,14 @@ impl Exchange<'_> {
         }
         let mut at = Address::new(resource, if resource.namespaced { &target.namespace } else { "" }, &target.name);
         at.subresource = target.subresource.clone();
+        if let Some(warning) = custom::definition(resource).and_then(|definition| definition.deprecation.as_ref()) {
+            self.caller.warn(warning.as_str());
+        }
         if !target.subresource.is_empty() {
             return self.subresource(&at, target).await;
+        }
+        if custom::definition(resource).is_some() {
+            return self.custom(&at, target, connection).await;
         }
         let verb = Verbs::parse(target.verb).filter(|verb| resource.verbs.contains(*verb));
         let to_all = resource.namespaced && !scoped && !matches!(target.verb, "list" | "watch");
@@ -304,6 +311,25 @@ impl Exchange<'_> {
             "delete" => self.delete(&at).await,
             "deletecollection" => self.delete_collection(&at).await,
             _ => Err(Status::method_not_allowed_here()),
+        }
+    }
+
+    /// Stock's handler of custom resources looks less closely at the path than that of the built-in ones.
+    async fn custom(&mut self, at: &Address, target: &Target, connection: &Connection) -> Result<Response<Body>> {
+        let named = !target.name.is_empty();
+        let to_all = at.resource.namespaced && at.namespace.is_empty();
+        match target.verb {
+            "get" | "update" | "patch" | "delete" if !named => Err(Status::bad_request("name must be provided")),
+            "create" | "deletecollection" if to_all => Err(Status::method_not_allowed(&at.resource.name, target.verb)),
+            "create" => self.create(&Address { name: Default::default(), ..at.clone() }).await,
+            "get" => self.get(at).await,
+            "list" => self.list(at).await,
+            "watch" => self.watch(at, connection.draining.clone()).await,
+            "update" => self.update(at).await,
+            "patch" => self.patch(at).await,
+            "delete" => self.delete(at).await,
+            "deletecollection" => self.delete_collection(at).await,
+            verb => Err(Status::method_not_allowed(&at.resource.name, verb)),
         }
     }
 

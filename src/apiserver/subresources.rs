@@ -15,6 +15,7 @@ use crate::codec::negotiate::body::{self, PatchType};
 use crate::codec::protobuf::encode::encode;
 use crate::model::names::GroupVersionKind;
 use crate::model::status::{Result, Status};
+use crate::registry::custom::objects as custom;
 use crate::registry::meta;
 use crate::registry::options::WriteOptions;
 use crate::registry::request::Address;
@@ -23,14 +24,23 @@ use crate::registry::write::Change;
 use crate::schema::resource::{Shape, Verbs};
 use crate::schema::table::{API_AUTOSCALING_V1_SCALE, API_CORE_V1_BINDING, API_POLICY_V1_EVICTION};
 
+const NO_SCALE: &str = "no kind is registered for the type v1.Scale in scheme \"pkg/runtime/scheme.go:110\"";
+
 impl Exchange<'_> {
     pub async fn subresource(&mut self, at: &Address, target: &Target) -> Result<Response<Body>> {
-        let Some(sub) = at.resource.subresource(&at.subresource) else { return Err(Status::no_such_resource()) };
+        let is_custom = custom::definition(&at.resource).is_some();
+        let Some(sub) = at.resource.subresource(&at.subresource) else {
+            let missing = || Status::not_found(&at.resource.name, &at.name);
+            return Err(if is_custom { missing() } else { Status::no_such_resource() });
+        };
         let streams = matches!(sub.name.as_str(), "proxy" | "exec" | "attach" | "portforward");
         if (target.overlong && sub.name != "proxy") || (at.resource.namespaced && at.namespace.is_empty()) {
             return Err(Status::no_such_resource());
         }
         let allowed = streams || Verbs::parse(target.verb).is_some_and(|verb| sub.verbs.contains(verb));
+        if !allowed && is_custom {
+            return Err(Status::method_not_allowed(&at.resource.name, target.verb));
+        }
         if !allowed {
             return Err(Status::method_not_allowed_here());
         }
@@ -73,8 +83,14 @@ impl Exchange<'_> {
             "update" => {
                 let options = options::write(&self.query);
                 let (kind, shape) = (scale::kind(), Shape::Builtin(&API_AUTOSCALING_V1_SCALE));
-                let expected = Expected { kind: &kind, shape: &shape, kept: &kind };
-                let body = self.object(&expected, &options).await?;
+                let expected = Expected { kind: &kind, shape: &shape, kept: &kind, definition: None };
+                let is_custom = custom::definition(&at.resource).is_some();
+                let body = self.object(&expected, &options).await;
+                // Stock cannot say what is wrong with the Scale of a custom resource.
+                let body = body.map_err(|status| match status.code {
+                    400 if is_custom => Status::bad_request(NO_SCALE),
+                    _ => status,
+                })?;
                 meta::same_name(&body, &at.name)?;
                 registry.set_scale(&mut self.caller, at, ScaleChange::Replace(body), &options).await?
             }
@@ -96,7 +112,7 @@ impl Exchange<'_> {
         let style = self.style(Offer { table: true, ..Offer::default() })?;
         let query = options::write(&self.query);
         let (kind, shape) = (eviction_kind(), Shape::Builtin(&API_POLICY_V1_EVICTION));
-        let expected = Expected { kind: &kind, shape: &shape, kept: &kind };
+        let expected = Expected { kind: &kind, shape: &shape, kept: &kind, definition: None };
         let body: Value = self.object(&expected, &WriteOptions { ..query.clone() }).await?;
         let mut options = body.get("deleteOptions").map(options::of_value).unwrap_or_default();
         options.dry_run.extend(query.dry_run.iter().cloned());
@@ -111,7 +127,8 @@ impl Exchange<'_> {
         let style = self.style(Offer { table: true, ..Offer::default() })?;
         let options = options::write(&self.query);
         let (kind, shape) = (GroupVersionKind::new("", "v1", "Binding"), Shape::Builtin(&API_CORE_V1_BINDING));
-        let binding = self.object(&Expected { kind: &kind, shape: &shape, kept: &kind }, &options).await?;
+        let binding =
+            self.object(&Expected { kind: &kind, shape: &shape, kept: &kind, definition: None }, &options).await?;
         let registry = self.server.registry.clone();
         registry.bind(&mut self.caller, at, binding, &options).await?;
         self.made(style)

@@ -30,6 +30,8 @@ use crate::pki::folder::Pki;
 use crate::pki::key::Key;
 use crate::registry::client::Client;
 use crate::registry::core::Registry;
+use crate::registry::custom::cleanup::Cleanup;
+use crate::registry::custom::follow::Follower;
 use crate::scheduler;
 use crate::store::contract::StoreError;
 use crate::store::embedded::Embedded;
@@ -87,6 +89,10 @@ impl Plane {
         let client = Client::new(&registry, User::new("system:apiserver", &["system:masters"]), "kube-apiserver");
         bootstrap::run(&client).await.map_err(StartError::Bootstrap)?;
         service::run(&client, advertised, &ranges).await.map_err(StartError::Bootstrap)?;
+        let follower = Follower::open(&registry).await?;
+        tasks.start("custom-resources", |stop| follower.follow(stop));
+        let cleanup = Cleanup::open(&registry);
+        tasks.start("custom-resource-cleanup", |stop| cleanup.follow(stop));
         let stopping = Arc::new(AtomicBool::new(false));
         let server = server(flags, &registry, &pki, advertised, &stopping)?;
         controllers::start(&registry, &tasks, &controllers(flags, &pki)?)

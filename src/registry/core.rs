@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::custom::objects;
 use super::hooks::Hooks;
 use super::request::Address;
 use crate::admission::chain::Chain;
@@ -340,6 +341,9 @@ pub fn storage(resource: &Resource) -> Result<&Storage> {
 
 /// The rules of the resource's stored kind.
 pub fn rules(resource: &Resource) -> &'static Rules {
+    if resource.definition.is_some() {
+        return &objects::RULES;
+    }
     all::rules(resource.storage.as_ref().map_or(&resource.kind, |storage| &storage.kind))
 }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::core::{Current, Registry, Step, rules};
+use super::custom::objects;
 use super::hooks::Grace;
 use super::meta::{self, FOREGROUND, ORPHAN};
 use super::options::{DeleteOptions, ListOptions, WriteOptions};
@@ -13,7 +14,6 @@ use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
 use crate::rules::kind::Rules;
-use crate::schema::convert;
 
 /// What a round of a delete decides.
 enum Verdict {
@@ -67,7 +67,7 @@ impl Registry {
         current: &Current,
     ) -> Result<Step> {
         let verdict = self.judge(at, current, options)?;
-        let old = convert::to_served(&at.resource, current.value.clone());
+        let old = objects::shown(&at.resource, &current.value)?;
         self.validate_admission(caller, at, Operation::Delete, None, Some(&old), write).await?;
         Ok(match verdict {
             Verdict::Pending => Step::Keep,

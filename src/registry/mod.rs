@@ -6,12 +6,13 @@
 //! In reading order: `request` (who asks of what), `options`, `core` (the parts and the transaction), `meta` (metadata of
 //! every write), `stages` (what every write goes
 //! through), `write` (create and update), `patch`, `delete`, `binding` (a pod gets its node), `read`, `hooks`, `charge`
-//! (what quotas are charged), `client` (in-process callers), `events` (what they tell users).
+//! (what quotas are charged), `custom` (custom resources), `client` (in-process callers), `events` (what they tell users).
 
 pub mod binding;
 pub mod charge;
 pub mod client;
 pub mod core;
+pub mod custom;
 pub mod decode;
 pub mod eviction;
 pub mod delete;

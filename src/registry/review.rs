@@ -21,7 +21,7 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Value> {
         options.validate("Create", false)?;
-        self.fill_defaults(&at.resource.kind, &mut value);
+        self.fill_defaults(&at.resource, &mut value);
         if at.resource.namespaced && object::namespace(&value).is_empty() {
             object::set_meta(&mut value, "namespace", at.namespace.as_str().into());
         }

@@ -1,24 +1,30 @@
 //! The scale subresource: an object's replicas as an `autoscaling/v1` Scale, and back.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::core::Registry;
+use super::custom::objects;
 use super::meta;
 use super::options::{FieldValidation, WriteOptions};
 use super::request::{Address, Caller};
 use super::write::{Change, Edited};
+use crate::cache::object::Object;
 use crate::codec::json::decode::decode;
 use crate::fields::patch::{Validation, json as json_patch, merge, settle, strategic, text};
-use crate::fields::scale::{to_parent, to_scale};
+use crate::fields::scale::{Replicas, to_parent, to_scale};
 use crate::fields::set::Set;
 use crate::fields::update::{Context, Converted, update};
 use crate::fields::{apply, managed};
 use crate::model::field::{FieldError, Path};
+use crate::model::gotext;
 use crate::model::names::GroupVersionKind;
 use crate::model::object;
 use crate::model::selector::label::Selector;
 use crate::model::status::{Result, Status};
-use crate::schema::resource::Shape;
+use crate::rules::custom::scale::{self as custom, find, steps};
+use crate::schema::resource::{Resource, Shape};
 use crate::schema::table::API_AUTOSCALING_V1_SCALE as SCALE;
 
 /// What is done to a Scale.
@@ -39,6 +45,12 @@ const PATHS: [(&str, Option<&[&str]>); 4] = [
     ("apps/v1beta1", Some(REPLICAS)),
 ];
 
+/// Stock cannot apply to the Scale of a custom resource.
+const NO_APPLY: &str = "failed to create manager for existing fields: failed to convert live object (/; autoscaling/v1, \
+    Kind=Scale) to proper version: request to convert CR to an invalid group/version: autoscaling/v1";
+/// Stands for replicas that a custom resource does not have.
+const MISSING: i64 = i32::MIN as i64;
+
 pub fn kind() -> GroupVersionKind {
     GroupVersionKind::new("autoscaling", "v1", "Scale")
 }
@@ -47,9 +59,31 @@ impl Registry {
     /// The Scale of an object, sparse.
     pub async fn scale(&self, at: &Address, resource_version: &str) -> Result<Value> {
         let object = self.get(at, resource_version).await?;
+        self.shown_scale(at, &object)
+    }
+
+    fn shown_scale(&self, at: &Address, object: &Object) -> Result<Value> {
         let shape = at.resource.storage.as_ref().map_or(&at.resource.shape, |storage| &storage.shape);
         let value = object.to_value(shape).map_err(Status::internal)?;
-        scale_of(&value)
+        let Some(places) = places(at) else { return scale_of(&value) };
+        let scale = custom_scale_of(&objects::to_served(&at.resource, value)?, places)?;
+        if scale["spec"]["replicas"] == MISSING {
+            let path = gotext::quote(&places.spec_replicas);
+            return Err(Status::internal(format!("the spec replicas field {path} does not exist")));
+        }
+        Ok(scale)
+    }
+
+    /// Where the replicas stand in each version of the scaled kind.
+    fn replicas(&self, at: &Address) -> Vec<(String, Option<Vec<String>>)> {
+        let catalog = self.catalog.load();
+        let of_kind = |resource: &&Arc<Resource>| resource.name == at.resource.name;
+        let path = |resource: &Resource| {
+            let places = objects::definition(resource)?.scale.as_ref()?;
+            Some(steps(&places.spec_replicas).map(str::to_owned).collect())
+        };
+        let row = |resource: &Arc<Resource>| (resource.group_version().to_string(), path(resource));
+        catalog.resources().iter().filter(of_kind).map(row).collect()
     }
 
     /// Changes the replicas through the Scale, and answers with it.
@@ -61,6 +95,9 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Value> {
         let is_apply = matches!(change, ScaleChange::Apply(_));
+        if is_apply && places(at).is_some() {
+            return Err(Status::unknown(NO_APPLY));
+        }
         let operation = if matches!(change, ScaleChange::Replace(_)) { "Update" } else { "Patch" };
         options.validate(operation, is_apply)?;
         if let ScaleChange::Replace(body) = &mut change {
@@ -71,8 +108,7 @@ impl Registry {
         let edit = |live: &Value| edited(self, at, live, &change, options, &manager, now);
         let parent = Address { subresource: Default::default(), ..at.clone() };
         let written = self.update(caller, &parent, Change::Edit(&edit), options, false).await?;
-        let shape = at.resource.storage.as_ref().map_or(&at.resource.shape, |storage| &storage.shape);
-        scale_of(&written.object.to_value(shape).map_err(Status::internal)?)
+        self.shown_scale(at, &written.object)
     }
 }
 
@@ -86,9 +122,10 @@ fn edited(
     manager: &str,
     now: crate::model::time::Time,
 ) -> Result<Edited> {
-    let mut old = scale_of(live)?;
-    let list = to_scale(object::metadata(live).and_then(|meta| meta.get("managedFields")), &PATHS)
-        .map_err(Status::internal)?;
+    let mut old = places(at).map_or_else(|| scale_of(live), |places| custom_scale_of(live, places))?;
+    let replicas = registry.replicas(at);
+    let managed = |value: &Value| object::metadata(value).and_then(|meta| meta.get("managedFields")).cloned();
+    let list = with_replicas(at, &replicas, |rows| to_scale(managed(live).as_ref(), rows)).map_err(Status::internal)?;
     object::set_meta(&mut old, "managedFields", list.unwrap_or_default());
     let same = |value: &Value, _: &str, _: &str| -> std::result::Result<Option<Converted>, String> {
         Ok(Some(Converted { value: value.clone(), shape: Shape::Builtin(&SCALE) }))
@@ -100,15 +137,12 @@ fn edited(
         update(Some(&old), &mut new, &cx);
     }
     registry.same_uid(at, object::uid(&new), &old, options.is_dry_run())?;
-    check(&at.name, &new)?;
     let mut object = live.clone();
-    let replicas = new.get("spec").and_then(|spec| spec.get("replicas")).cloned().unwrap_or(json!(0));
-    if let Some(spec) = object.as_object_mut().map(|o| o.entry("spec").or_insert_with(|| json!({}))) {
-        spec["replicas"] = replicas;
-    }
+    set_replicas(at, &mut object, &new)?;
     let own = at.resource.group_version().to_string();
-    let managed = |value: &Value| object::metadata(value).and_then(|meta| meta.get("managedFields")).cloned();
-    let list = to_parent(managed(live).as_ref(), managed(&new).as_ref(), &own, &PATHS).map_err(Status::internal)?;
+    let (before, now) = (managed(live), managed(&new));
+    let list = with_replicas(at, &replicas, |rows| to_parent(before.as_ref(), now.as_ref(), &own, rows));
+    let list = list.map_err(Status::internal)?;
     object::set_meta(&mut object, "managedFields", list.unwrap_or_default());
     let version = object::resource_version(&new).to_owned();
     if !version.is_empty() {
@@ -148,6 +182,48 @@ fn changed(
     Ok((settled.value, settled.notes))
 }
 
+/// Where the numbers of a custom resource's Scale stand; `None` for the built-in kinds.
+fn places(at: &Address) -> Option<&custom::Scale> {
+    objects::definition(&at.resource)?.scale.as_ref()
+}
+
+fn with_replicas<T>(at: &Address, of: &[(String, Option<Vec<String>>)], act: impl FnOnce(&Replicas<'_>) -> T) -> T {
+    if places(at).is_none() {
+        return act(&PATHS);
+    }
+    let texts = of.iter().map(|(_, path)| Some(path.as_ref()?.iter().map(String::as_str).collect()));
+    let paths: Vec<Option<Vec<&str>>> = texts.collect();
+    let rows: Vec<_> = of.iter().zip(&paths).map(|((version, _), path)| (version.as_str(), path.as_deref())).collect();
+    act(&rows)
+}
+
+/// Writes the replicas of a Scale into the scaled object.
+fn set_replicas(at: &Address, object: &mut Value, scale: &Value) -> Result<()> {
+    let replicas = scale.get("spec").and_then(|spec| spec.get("replicas")).cloned().unwrap_or(json!(0));
+    let Some(places) = places(at) else {
+        check(&at.name, scale)?;
+        if let Some(spec) = object.as_object_mut().map(|o| o.entry("spec").or_insert_with(|| json!({}))) {
+            spec["replicas"] = replicas;
+        }
+        return Ok(());
+    };
+    if replicas == MISSING {
+        let path = gotext::quote(&places.spec_replicas);
+        return Err(Status::bad_request(format!("the spec replicas field {path} cannot be empty")));
+    }
+    let mut part = object;
+    for step in steps(&places.spec_replicas) {
+        if part.is_null() {
+            *part = json!({});
+        }
+        let fields =
+            part.as_object_mut().ok_or_else(|| Status::unknown("value cannot be set because it is no object"))?;
+        part = fields.entry(step).or_insert(Value::Null);
+    }
+    *part = replicas;
+    Ok(())
+}
+
 /// A Scale may not be negative.
 fn check(name: &str, new: &Value) -> Result<()> {
     let replicas = new.get("spec").and_then(|spec| spec.get("replicas")).and_then(Value::as_i64).unwrap_or(0);
@@ -161,14 +237,39 @@ fn check(name: &str, new: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The Scale of an object in its storage version.
-fn scale_of(value: &Value) -> Result<Value> {
-    let mut meta = Map::new();
-    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
-        if let Some(found) = object::metadata(value).and_then(|meta| meta.get(field)) {
-            meta.insert(field.to_owned(), found.clone());
-        }
+/// What a Scale has of the scaled object's metadata.
+fn metadata(value: &Value) -> Map<String, Value> {
+    let fields = ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"];
+    let of = |field: &str| Some((field.to_owned(), object::metadata(value)?.get(field)?.clone()));
+    fields.into_iter().filter_map(of).collect()
+}
+
+/// The Scale of a custom resource; replicas that it does not have are [`MISSING`].
+fn custom_scale_of(value: &Value, places: &custom::Scale) -> Result<Value> {
+    let number = |path: &str| -> Result<Option<i64>> {
+        let found = find(value, path).map_err(Status::unknown)?;
+        found
+            .map(|found| found.as_i64().ok_or_else(|| Status::unknown(custom::mistyped(path, found, "int64"))))
+            .transpose()
+    };
+    let replicas = number(&places.spec_replicas)?.unwrap_or(MISSING);
+    let mut status = json!({"replicas": number(&places.status_replicas)?.unwrap_or(0)});
+    if let Some(path) = &places.selector
+        && let Some(selector) = find(value, path).map_err(Status::unknown)?.filter(|selector| **selector != "")
+    {
+        let text = selector.as_str();
+        status["selector"] = text.ok_or_else(|| Status::unknown(custom::mistyped(path, selector, "string")))?.into();
     }
+    let mut spec = json!({});
+    if replicas != 0 {
+        spec["replicas"] = replicas.into();
+    }
+    Ok(json!({"metadata": metadata(value), "spec": spec, "status": status}))
+}
+
+/// The Scale of an object of a built-in kind in its storage version.
+fn scale_of(value: &Value) -> Result<Value> {
+    let meta = metadata(value);
     let number =
         |part: &str| value.get(part).and_then(|part| part.get("replicas")).and_then(Value::as_i64).unwrap_or(0);
     let selector = selector_text(value.get("spec").and_then(|spec| spec.get("selector")))?;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::core::Registry;
+use super::custom::objects;
 use super::options::WriteOptions;
 use super::request::{Address, Caller};
 use crate::admission::chain::{Attributes, Operation, shown_name};
@@ -10,7 +11,7 @@ use crate::fields::managed;
 use crate::fields::resets::resets;
 use crate::fields::set::Set;
 use crate::fields::update::{Context, Convert, Converted, update};
-use crate::model::names::{GroupVersion, GroupVersionKind};
+use crate::model::names::GroupVersion;
 use crate::model::object;
 use crate::model::status::Result;
 use crate::rules::all;
@@ -18,9 +19,10 @@ use crate::schema::convert;
 use crate::schema::resource::Resource;
 
 impl Registry {
-    pub fn fill_defaults(&self, kind: &GroupVersionKind, object: &mut Value) {
-        if let Some(fill) = all::defaults(kind) {
-            fill(object);
+    pub fn fill_defaults(&self, resource: &Resource, object: &mut Value) {
+        match objects::definition(resource) {
+            Some(definition) => definition.fill(object),
+            None => all::defaults(&resource.kind).into_iter().for_each(|fill| fill(object)),
         }
     }
 
@@ -66,6 +68,11 @@ impl Registry {
             catalog.find(&version.group, &version.version, &resource.name.resource).cloned()
         };
         let (Some(from), Some(to)) = (find(from), find(to)) else { return Ok(None) };
+        if objects::definition(&to).is_some() {
+            let mut value = value.clone();
+            value["apiVersion"] = to.group_version().to_string().into();
+            return Ok(Some(Converted { value, shape: to.shape.clone() }));
+        }
         let stored = convert::to_storage(&from, value.clone());
         Ok(Some(Converted { value: convert::to_served(&to, stored), shape: to.shape.clone() }))
     }
@@ -104,7 +111,7 @@ impl Registry {
         if self.admission.admit(&mut attributes, object.as_deref_mut()).await?
             && let Some(object) = object
         {
-            self.fill_defaults(&at.resource.kind, object);
+            self.fill_defaults(&at.resource, object);
         }
         Ok(())
     }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::core::{Current, Done, Registry, Step, rules, storage};
+use super::custom::objects;
 use super::meta;
 use super::options::WriteOptions;
 use super::request::{Address, Caller, Written};
@@ -48,7 +49,7 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Written> {
         meta::place(&mut body, &at.resource, &at.namespace)?;
-        self.fill_defaults(&at.resource.kind, &mut body);
+        self.fill_defaults(&at.resource, &mut body);
         warn_owners(caller, &mut body, false);
         self.own(caller, at, None, &mut body, options);
         self.admit(caller, at, Operation::Create, Some(&mut body), None, options).await?;
@@ -126,6 +127,9 @@ impl Registry {
 
     /// The strategy's part of a create: prepare, validate, warn.
     fn prepare_new(&self, caller: &mut Caller, at: &Address, cx: &Cx, rules: &Rules, value: &mut Value) -> Result<()> {
+        if let Some(definition) = objects::definition(&at.resource) {
+            return objects::create(caller, at, definition, value);
+        }
         let message = storage(&at.resource)?.shape.message();
         let mut warnings = Vec::new();
         (rules.forewarn)(&At::new(value, message), &mut warnings);
@@ -203,31 +207,49 @@ impl Registry {
         claims: &mut Vec<super::hooks::Claim>,
     ) -> Result<Step> {
         let (rules, cx) = (rules(&at.resource), self.cx(at, &caller.user));
-        let live = convert::shown(&at.resource, &current.value);
+        let live = objects::shown(&at.resource, &current.value)?;
         let mut new = self.changed(caller, at, change, &live, options)?;
         self.admit(caller, at, Operation::Update, Some(&mut new), Some(&live), options).await?;
         warn_owners(caller, &mut new, true);
         let mut value = convert::to_storage(&at.resource, new);
         versions_agree(at, rules, &mut value, &current.value)?;
         meta::place(&mut value, &at.resource, &at.namespace)?;
-        let part = self.part(at)?;
-        if part.is_none() {
-            let claim = self.hooks.begin_update(self, at, &mut value, &current.value, options.is_dry_run()).await?;
-            claims.push(claim);
+        match objects::definition(&at.resource) {
+            Some(definition) => objects::update(caller, at, definition, (&mut value, live.as_ref()))?,
+            None => {
+                let verb = if matches!(change, Change::Replace(_)) { "update" } else { "patch" };
+                let both = (&mut value, &current.value);
+                self.update_builtin(caller, at, &cx, verb, both, (options.is_dry_run(), claims)).await?;
+            }
         }
-        match part {
-            Some(part) => strategy::prepare_part(&cx, part, &mut value, &current.value),
-            None => strategy::prepare_update(&cx, rules, &mut value, &current.value),
-        }
-        let verb = if matches!(change, Change::Replace(_)) { "update" } else { "patch" };
-        let denied = self.hooks.denied(self, &caller.user, at, verb, (&value, &current.value));
-        self.validate_change(caller, at, &cx, part, (&mut value, &current.value), denied)?;
         let served = convert::shown(&at.resource, &value);
         self.validate_admission(caller, at, Operation::Update, Some(&served), Some(&live), options).await?;
         if meta::ends_with(&value, &current.value) && self.hooks.may_end(&at.resource, &value) {
             return Ok(Step::Delete { last: value });
         }
         Ok(Step::Put { value, ttl: self.hooks.ttl(&at.resource) })
+    }
+
+    /// The strategy's part of an update of a built-in kind: (new, old) as they are kept.
+    async fn update_builtin(
+        &self,
+        caller: &mut Caller,
+        at: &Address,
+        cx: &Cx,
+        verb: &str,
+        (value, old): (&mut Value, &Value),
+        (dry_run, claims): (bool, &mut Vec<super::hooks::Claim>),
+    ) -> Result<()> {
+        let (rules, part) = (rules(&at.resource), self.part(at)?);
+        if part.is_none() {
+            claims.push(self.hooks.begin_update(self, at, value, old, dry_run).await?);
+        }
+        match part {
+            Some(part) => strategy::prepare_part(cx, part, value, old),
+            None => strategy::prepare_update(cx, rules, value, old),
+        }
+        let denied = self.hooks.denied(self, &caller.user, at, verb, (value, old));
+        self.validate_change(caller, at, cx, part, (value, old), denied)
     }
 
     /// An update that creates: the same steps as a create.
@@ -272,11 +294,14 @@ impl Registry {
             Change::Replace(body) => (body.clone(), false),
             Change::Edit(edit) => {
                 let edited = edit(live)?;
+                if !live.as_object().is_some_and(Map::is_empty) {
+                    meta::same_name(&edited.object, &at.name)?;
+                }
                 edited.warnings.into_iter().for_each(|text| caller.warn(text));
                 (edited.object, edited.owned)
             }
         };
-        self.fill_defaults(&at.resource.kind, &mut new);
+        self.fill_defaults(&at.resource, &mut new);
         if matches!(change, Change::Replace(_)) {
             warn_owners(caller, &mut new, false);
         }

@@ -10,6 +10,7 @@ pub fn value<'a>(object: &'a Object, field: &str, storage: &Storage) -> Cow<'a, 
     match field {
         "metadata.name" => Cow::Borrowed(object.name()),
         "metadata.namespace" => Cow::Borrowed(object.namespace()),
+        _ if storage.shape.message().is_none() => scan(object, field, storage),
         _ => stored(object, renamed(field, storage), storage),
     }
 }

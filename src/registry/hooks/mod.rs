@@ -1,9 +1,10 @@
 //! What some kinds do beyond their pure rules: allocate, hold a deletion, end by themselves. Most kinds have none.
 //!
 //! One file a kind. In reading order: this page (the contract and the table), `fields` (values of field selectors),
-//! `events`, `namespaces`, `param_kinds` (who may let policies read what), `pods`, `priority_classes`, `resource_claims`,
-//! `services` (addresses and node ports).
+//! `custom_resource_definitions`, `events`, `namespaces`, `param_kinds` (who may let policies read what), `pods`,
+//! `priority_classes`, `resource_claims`, `services` (addresses and node ports).
 
+pub mod custom_resource_definitions;
 pub mod events;
 pub mod fields;
 pub mod namespaces;
@@ -103,6 +104,7 @@ pub trait KindHooks: Send + Sync {
 /// All of them. `event_ttl` is how long events live, `ranges` what services may be given.
 pub fn all(event_ttl: Duration, ranges: services::ranges::Ranges) -> Vec<Box<dyn KindHooks>> {
     let mut all: Vec<Box<dyn KindHooks>> = vec![
+        Box::new(custom_resource_definitions::CustomResourceDefinitions),
         Box::new(events::Events { ttl: event_ttl }),
         Box::new(namespaces::Namespaces),
         Box::new(pods::Pods),

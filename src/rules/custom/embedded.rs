@@ -26,7 +26,7 @@ pub fn read_metadata(object: &mut Map<String, Value>, drop_wrong: bool, path: &s
         let named = notes.iter().filter_map(|note| note.strip_prefix("unknown field \"")?.strip_suffix('"'));
         unknown.extend(named.map(|name| format!("{prefix}.{name}")));
     };
-    let read = match decode(meta.to_string().as_bytes(), message) {
+    let mut read = match decode(meta.to_string().as_bytes(), message) {
         Ok(read) => {
             note(&read.notes);
             read.value
@@ -45,6 +45,12 @@ pub fn read_metadata(object: &mut Map<String, Value>, drop_wrong: bool, path: &s
             Value::Object(right)
         }
     };
+    // An empty list or map says what none says.
+    let says_nothing =
+        |value: &Value| value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty);
+    if let Some(fields) = read.as_object_mut() {
+        fields.retain(|_, value| !says_nothing(value));
+    }
     object.insert("metadata".to_owned(), read);
     Ok(unknown)
 }
