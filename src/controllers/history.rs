@@ -1,7 +1,5 @@
 //! What a workload's pods were made from before: ControllerRevisions, each a pod template with a number.
 
-use std::collections::HashSet;
-
 use serde_json::{Value, json};
 
 use super::deployment::hash::{set_name, template_hash};
@@ -26,11 +24,12 @@ pub struct History {
 
 impl History {
     /// The owner's history, in which its template is the newest entry: it is made, or made the newest one.
-    pub async fn open(cx: &Cx, owner: &Item, shelf: &Shelf) -> Result<Self> {
+    /// `label` is that of its entries which holds their hash.
+    pub async fn open(cx: &Cx, owner: &Item, shelf: &Shelf, label: &str) -> Result<Self> {
         let (data, mut all) = (data(owner), list(owner, shelf)?);
         let newest = all.last().map_or(0, number);
         let Some(at) = all.iter().rposition(|revision| is_same(&revision.value["data"], &data)) else {
-            let current = create(cx, owner, data, newest + 1).await?;
+            let current = create(cx, owner, data, newest + 1, label).await?;
             return Ok(Self { current, old: all });
         };
         let mut current = all.remove(at);
@@ -47,12 +46,12 @@ impl History {
         hash(&self.current)
     }
 
-    /// Deletes the oldest beyond `spec.revisionHistoryLimit` that no pod was made from.
-    pub async fn truncate(&self, cx: &Cx, owner: &Item, in_use: &HashSet<String>) -> Result<()> {
+    /// Deletes the oldest beyond `spec.revisionHistoryLimit` that are not in use.
+    pub async fn truncate(&self, cx: &Cx, owner: &Item, is_used: impl Fn(&Item) -> bool) -> Result<()> {
         let keep = owner.spec()["revisionHistoryLimit"].as_u64().and_then(|limit| usize::try_from(limit).ok());
-        let excess = self.old.len().saturating_sub(keep.unwrap_or(10));
-        let unused = self.old.iter().filter(|revision| !in_use.contains(hash(revision)));
-        for revision in unused.take(excess) {
+        let unused: Vec<&Item> = self.old.iter().filter(|revision| !is_used(revision)).collect();
+        let excess = unused.len().saturating_sub(keep.unwrap_or(10));
+        for revision in unused.into_iter().take(excess) {
             match cx.delete(revision.target(), &DeleteOptions::default()).await {
                 Err(status) if !status.is_not_found() => return Err(status),
                 _ => {}
@@ -110,13 +109,13 @@ fn is_same(one: &Value, other: &Value) -> bool {
     dense(one) == dense(other)
 }
 
-async fn create(cx: &Cx, owner: &Item, data: Value, number: i64) -> Result<Item> {
+async fn create(cx: &Cx, owner: &Item, data: Value, number: i64, label: &str) -> Result<Item> {
     let collisions = owner.status()["collisionCount"].as_i64();
     let template = &owner.spec()["template"];
     let hash = template_hash(template, collisions);
     let name = set_name(owner.name(), &hash);
     let mut labels = template["metadata"]["labels"].as_object().cloned().unwrap_or_default();
-    labels.insert(HASH.into(), hash.into());
+    labels.insert(label.into(), hash.into());
     let metadata = json!({
         "name": name,
         "namespace": owner.namespace(),

@@ -71,6 +71,7 @@ pub mod service_account;
 mod start;
 pub mod table;
 #[cfg(test)]
+pub mod statefulset;
 pub mod testing;
 
 pub use start::start;

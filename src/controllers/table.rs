@@ -27,6 +27,7 @@ use super::root_ca::RootCa;
 use super::service_account::DefaultAccounts;
 
 /// A controller.
+use super::statefulset::StatefulSets;
 pub struct Row {
     /// Stock's name: `replicaset-controller`. Events come from it.
     pub name: &'static str,
@@ -238,6 +239,14 @@ pub static CONTROLLERS: &[Row] = &[
     },
     Row {
         name: "ttl-controller",
+    Row {
+        name: "statefulset-controller",
+        alias: "statefulset",
+        account: "statefulset-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(StatefulSets)),
+    },
         alias: "ttl",
         account: "ttl-controller",
         workers: 5,

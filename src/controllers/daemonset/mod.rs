@@ -23,7 +23,7 @@ use self::plan::{Doomed, Plan};
 use super::batch::{self, BURST};
 use super::events::Kind;
 use super::harness::{Change, Controller, Cut, Cx, Follows, Keys, Next};
-use super::history::History;
+use super::history::{self, HASH, History};
 use super::item::Item;
 use super::owner;
 use super::pods;
@@ -94,11 +94,12 @@ impl Controller for DaemonSets {
             return Ok(Next::Done);
         }
         let claimed = claim::claim(cx, &set, &selector(&set)?, cut.shelf(&PODS)).await?;
-        let history = History::open(cx, &set, cut.shelf(&CONTROLLER_REVISIONS)).await?;
-        let plan = Plan::of(&set, &nodes(&cut)?, &claimed, history.hash(), cx.now())?;
-        let managed = self.carry_out(cx, &set, &plan, history.hash()).await;
+        let revisions = History::open(cx, &set, cut.shelf(&CONTROLLER_REVISIONS), HASH).await?;
+        let plan = Plan::of(&set, &nodes(&cut)?, &claimed, revisions.hash(), cx.now())?;
+        let managed = self.carry_out(cx, &set, &plan, revisions.hash()).await;
         if managed.is_ok() {
-            history.truncate(cx, &set, &claimed.hashes()).await?;
+            let in_use = claimed.hashes();
+            revisions.truncate(cx, &set, |revision| in_use.contains(history::hash(revision))).await?;
         }
         let next = status::write(cx, &set, &plan.counts).await?;
         Ok(next.sooner(managed?).sooner(plan.next))
