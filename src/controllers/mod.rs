@@ -50,6 +50,7 @@ pub mod bootstrap;
 pub mod certificates;
 pub mod conditions;
 pub mod config;
+pub mod cronjob;
 pub mod daemonset;
 pub mod deployment;
 pub mod endpoints;

@@ -7,6 +7,7 @@ use super::certificates::approve::Approver;
 use super::certificates::clean::Cleaner;
 use super::certificates::sign::Signer;
 use super::config::Config;
+use super::cronjob::CronJobs;
 use super::daemonset::DaemonSets;
 use super::deployment::Deployments;
 use super::endpoints::legacy::Endpoints;
@@ -86,6 +87,14 @@ pub static CONTROLLERS: &[Row] = &[
         build: |_| Some(Box::new(Aggregation)),
     },
     Row {
+    Row {
+        name: "cronjob-controller",
+        alias: "cronjob",
+        account: "cronjob-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(CronJobs::default())),
+    },
         name: "daemonset-controller",
         alias: "daemonset",
         account: "daemon-set-controller",
