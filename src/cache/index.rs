@@ -1,8 +1,10 @@
 //! The indexes, in one table: where to find objects other than by name.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 
 use super::object::{Key, Object};
+use crate::codec::protobuf::view::View;
 use crate::model::names::GroupResource;
 use crate::model::volume;
 use crate::schema::resource::Shape;
@@ -28,6 +30,8 @@ enum Source {
     Field(&'static [&'static str]),
     /// `namespace/name` of every secret that is read to mount a volume.
     Secrets,
+    /// `namespace/name` of every claim that a pod's volumes name.
+    Claims,
 }
 
 pub static UID: Index = Index { name: "uid", shelf: None, source: Source::Uid };
@@ -36,6 +40,8 @@ pub static OWNER: Index = Index { name: "owner", shelf: None, source: Source::Ow
 pub static ORPHAN_POD: Index = Index { name: "orphan-pod", shelf: Some(("", "pods")), source: Source::Orphan };
 pub static POD_NODE: Index =
     Index { name: "pod-node", shelf: Some(("", "pods")), source: Source::Field(&["spec", "nodeName"]) };
+/// Pods by the PersistentVolumeClaims that they use, those made for them too.
+pub static POD_CLAIM: Index = Index { name: "pod-claim", shelf: Some(("", "pods")), source: Source::Claims };
 pub static SLICE_NODE: Index = Index {
     name: "slice-node",
     shelf: Some(("resource.k8s.io", "resourceslices")),
@@ -46,7 +52,7 @@ pub static VOLUME_SECRET: Index =
     Index { name: "volume-secret", shelf: Some(("", "persistentvolumes")), source: Source::Secrets };
 
 /// Every index.
-pub static INDEXES: &[&Index] = &[&UID, &OWNER, &ORPHAN_POD, &POD_NODE, &SLICE_NODE, &VOLUME_SECRET];
+pub static INDEXES: &[&Index] = &[&UID, &OWNER, &ORPHAN_POD, &POD_NODE, &POD_CLAIM, &SLICE_NODE, &VOLUME_SECRET];
 
 impl Index {
     /// Those of a shelf.
@@ -60,7 +66,7 @@ impl Index {
     pub fn of_field(shelf: &GroupResource, path: &str) -> Option<&'static Index> {
         Self::of_shelf(shelf).find(|index| match index.source {
             Source::Field(names) => path.split('.').eq(names.iter().copied()),
-            Source::Uid | Source::Owners | Source::Orphan | Source::Secrets => false,
+            _ => false,
         })
     }
 
@@ -85,6 +91,14 @@ impl Index {
                 let Ok(volume) = object.to_value(shape) else { return };
                 volume::secrets(&volume).iter().for_each(|(namespace, name)| each(&Key::text(namespace, name)));
             }
+            Source::Claims => {
+                let Some(message) = shape.message() else { return };
+                for volume in View::new(&object.bytes, message).at("spec").items("volumes") {
+                    if let Some(claim) = claim_of(object.name(), volume) {
+                        each(&Key::text(object.namespace(), &claim));
+                    }
+                }
+            }
         }
     }
 
@@ -93,6 +107,14 @@ impl Index {
         let mut found = false;
         self.values(object, shape, |value| found |= value == wanted);
         found
+    }
+}
+
+/// The claim that a pod's volume names. One that is made for the pod has the names of both.
+pub fn claim_of<'a>(pod: &str, volume: View<'a>) -> Option<Cow<'a, str>> {
+    match volume.get("persistentVolumeClaim") {
+        Some(claim) => Some(claim.text("claimName").into()),
+        None => volume.has("ephemeral").then(|| format!("{pod}-{}", volume.text("name")).into()),
     }
 }
 
@@ -112,7 +134,7 @@ mod tests {
         let names = |group, resource| {
             Index::of_shelf(&GroupResource::new(group, resource)).map(|index| index.name).collect::<Vec<_>>()
         };
-        assert_eq!(names("", "pods"), ["uid", "owner", "orphan-pod", "pod-node"]);
+        assert_eq!(names("", "pods"), ["uid", "owner", "orphan-pod", "pod-node", "pod-claim"]);
         assert_eq!(names("apps", "deployments"), ["uid", "owner"]);
         let pods = GroupResource::new("", "pods");
         assert_eq!(Index::of_field(&pods, "spec.nodeName"), Some(&POD_NODE));

@@ -65,14 +65,15 @@ pub mod node;
 pub mod owner;
 pub mod pod_gc;
 pub mod pods;
+pub mod protection;
 pub mod replicaset;
 pub mod resources;
 pub mod root_ca;
 pub mod service_account;
 mod start;
+pub mod statefulset;
 pub mod table;
 #[cfg(test)]
-pub mod statefulset;
 pub mod testing;
 
 pub use start::start;

@@ -23,12 +23,13 @@ use super::node::ipam::NodeIpam;
 use super::node::lifecycle::NodeLifecycle;
 use super::node::ttl::Ttl;
 use super::pod_gc::PodGc;
+use super::protection::{ClaimProtection, VolumeProtection};
 use super::replicaset::ReplicaSets;
 use super::root_ca::RootCa;
 use super::service_account::DefaultAccounts;
+use super::statefulset::StatefulSets;
 
 /// A controller.
-use super::statefulset::StatefulSets;
 pub struct Row {
     /// Stock's name: `replicaset-controller`. Events come from it.
     pub name: &'static str,
@@ -87,7 +88,6 @@ pub static CONTROLLERS: &[Row] = &[
         build: |_| Some(Box::new(Aggregation)),
     },
     Row {
-    Row {
         name: "cronjob-controller",
         alias: "cronjob",
         account: "cronjob-controller",
@@ -95,6 +95,7 @@ pub static CONTROLLERS: &[Row] = &[
         by_default: true,
         build: |_| Some(Box::new(CronJobs::default())),
     },
+    Row {
         name: "daemonset-controller",
         alias: "daemonset",
         account: "daemon-set-controller",
@@ -175,6 +176,22 @@ pub static CONTROLLERS: &[Row] = &[
         build: |config| Some(Box::new(NodeLifecycle::new(config))),
     },
     Row {
+        name: "persistentvolume-protection-controller",
+        alias: "pv-protection",
+        account: "pv-protection-controller",
+        workers: 1,
+        by_default: true,
+        build: |_| Some(Box::new(VolumeProtection)),
+    },
+    Row {
+        name: "persistentvolumeclaim-protection-controller",
+        alias: "pvc-protection",
+        account: "pvc-protection-controller",
+        workers: 1,
+        by_default: true,
+        build: |_| Some(Box::new(ClaimProtection)),
+    },
+    Row {
         name: "pod-garbage-collector-controller",
         alias: "podgc",
         account: "pod-garbage-collector",
@@ -223,6 +240,14 @@ pub static CONTROLLERS: &[Row] = &[
         build: |config| Some(Box::new(AccountTokens::new(config)?)),
     },
     Row {
+        name: "statefulset-controller",
+        alias: "statefulset",
+        account: "statefulset-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(StatefulSets)),
+    },
+    Row {
         name: "taint-eviction-controller",
         alias: "taint-eviction-controller",
         account: "node-controller",
@@ -248,14 +273,6 @@ pub static CONTROLLERS: &[Row] = &[
     },
     Row {
         name: "ttl-controller",
-    Row {
-        name: "statefulset-controller",
-        alias: "statefulset",
-        account: "statefulset-controller",
-        workers: 5,
-        by_default: true,
-        build: |_| Some(Box::new(StatefulSets)),
-    },
         alias: "ttl",
         account: "ttl-controller",
         workers: 5,
