@@ -33,7 +33,7 @@ impl Run<'_> {
         for (template, name) in templates(self.set).iter().zip(names(self.set, number)) {
             match self.claims.get(self.set.namespace(), &name) {
                 Some(claim) if claim.is_deleting() => {
-                    return Err(Status::internal(format!("pvc {name} is being deleted")));
+                    return Err(Status::internal_plain(format!("pvc {name} is being deleted")));
                 }
                 Some(_) => {}
                 None => self.make_claim(template, &name, number).await?,
