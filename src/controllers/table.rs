@@ -10,6 +10,7 @@ use super::config::Config;
 use super::cronjob::CronJobs;
 use super::daemonset::DaemonSets;
 use super::deployment::Deployments;
+use super::disruption::Disruption;
 use super::endpoints::legacy::Endpoints;
 use super::endpoints::mirror::Mirror;
 use super::endpoints::slices::EndpointSlices;
@@ -112,6 +113,14 @@ pub static CONTROLLERS: &[Row] = &[
         build: |_| Some(Box::new(Deployments)),
     },
     Row {
+    Row {
+        name: "disruption-controller",
+        alias: "disruption",
+        account: "disruption-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(Disruption::default())),
+    },
         name: "endpoints-controller",
         alias: "endpoint",
         account: "endpoint-controller",
@@ -294,6 +303,7 @@ impl Row {
         }
     }
 
+            "disruption-controller" => "controllermanager",
     /// Whether this is its name or alias.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.alias == name

@@ -4,9 +4,10 @@
 //!
 //! In reading order: `names`, `revision`, `field` (a path and what is wrong there), `status` (the API's error),
 //! `gotext` (how Go prints a value), `syntax` (of names and labels), `quantity` on `decimal`, `intstr`, `duration`,
-//! `time`, `cron`, `url`, `regex`, `selector`, `object` (metadata of an object in JSON), `pod` and
+//! `time`, `cron`, `url`, `regex`, `selector`, `object` (metadata of an object in JSON), `condition`, `pod` and
 //! `volume` (what they name), `version` (which comes first).
 
+pub mod condition;
 pub mod cron;
 mod decimal;
 pub mod duration;

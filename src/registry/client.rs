@@ -125,6 +125,13 @@ impl Client {
         self.registry.get(&at, "").await
     }
 
+    /// The Scale of an object that has one.
+    pub async fn scale(&self, target: Target<'_>) -> Result<Value> {
+        let mut at = self.authorize("get", target.part("scale"))?;
+        at.subresource = Default::default();
+        self.registry.scale(&at, "").await
+    }
+
     /// Gives a pod its node, as a `v1` Binding says.
     pub async fn bind(&self, namespace: &str, name: &str, binding: &Value) -> Result<Written> {
         let at = self.authorize("create", Target::new("", "pods", namespace, name).part("binding"))?;

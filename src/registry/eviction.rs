@@ -7,11 +7,15 @@ use super::options::{DeleteOptions, WriteOptions};
 use super::request::{Address, Caller, Deleted};
 use super::write::{Change, Edited};
 use crate::cache::object::Object;
+use crate::model::condition;
 use crate::model::names::GroupResource;
 use crate::model::object;
 use crate::model::selector::label::Selector;
 use crate::model::status::{Result, Status};
+use crate::model::time::Time;
 
+/// The condition of a budget that says whether it allows a disruption.
+pub const CONDITION: &str = "DisruptionAllowed";
 /// Pods on their way out that one budget remembers (stock's bound).
 const MAX_DISRUPTED: usize = 2000;
 
@@ -72,8 +76,8 @@ impl Registry {
         let Some(budget) = found.pop() else { return Ok(()) };
         let mut at_budget = Address::new(&resource, &at.namespace, budget.name());
         at_budget.subresource = "status".into();
-        let (pod_name, now) = (at.name.to_string(), self.now().to_text().to_string());
-        let edit = |live: &Value| charged(live, value, &pod_name, &now);
+        let (pod_name, now) = (at.name.to_string(), self.now());
+        let edit = |live: &Value| charged(live, value, &pod_name, now);
         let write = WriteOptions { dry_run: options.dry_run.clone(), ..WriteOptions::default() };
         self.update(caller, &at_budget, Change::Edit(&edit), &write, false).await.map(|_| ())
     }
@@ -91,7 +95,7 @@ fn is_ready(pod: &Value) -> bool {
 }
 
 /// The budget with one disruption less.
-fn charged(budget: &Value, pod: &Value, pod_name: &str, now: &str) -> Result<Edited> {
+fn charged(budget: &Value, pod: &Value, pod_name: &str, now: Time) -> Result<Edited> {
     let name = object::name(budget);
     let status = |field: &str| budget["status"][field].as_i64().unwrap_or(0);
     let unchanged = || Edited { object: budget.clone(), owned: true, warnings: Vec::new() };
@@ -126,14 +130,28 @@ fn charged(budget: &Value, pod: &Value, pod_name: &str, now: &str) -> Result<Edi
         && let Some(fields) = changed["status"].as_object_mut()
     {
         fields.remove("disruptionsAllowed");
+        tell(&mut changed["status"], now);
     } else {
         changed["status"]["disruptionsAllowed"] = left.into();
     }
     if !changed["status"]["disruptedPods"].is_object() {
         changed["status"]["disruptedPods"] = json!({});
     }
-    changed["status"]["disruptedPods"][pod_name] = now.into();
+    changed["status"]["disruptedPods"][pod_name] = now.to_text().as_str().into();
     Ok(Edited { object: changed, owned: true, warnings: Vec::new() })
+}
+
+/// Makes the condition of a budget's status say what its `disruptionsAllowed` does. Whether it said anything else.
+pub fn tell(status: &mut Value, now: Time) -> bool {
+    let (is_allowed, reason) = match status["disruptionsAllowed"].as_i64() {
+        Some(allowed) if allowed > 0 => ("True", "SufficientPods"),
+        _ => ("False", "InsufficientPods"),
+    };
+    let mut told = json!({"type": CONDITION, "status": is_allowed, "reason": reason});
+    if let Some(generation) = status["observedGeneration"].as_i64() {
+        told["observedGeneration"] = generation.into();
+    }
+    condition::set(status, told, now)
 }
 
 /// 429 whose cause names the budget.
@@ -148,12 +166,14 @@ mod tests {
 
     #[test]
     fn a_budget_is_charged_once_and_then_refuses() {
+        let at = Time::parse("2026-01-01T00:00:00Z").expect("a time");
         let pod = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
         let budget = json!({"metadata": {"name": "b"}, "spec": {},
             "status": {"disruptionsAllowed": 1, "currentHealthy": 3, "desiredHealthy": 2}});
-        let once = charged(&budget, &pod, "p", "2026-01-01T00:00:00Z").expect("allowed").object;
+        let once = charged(&budget, &pod, "p", at).expect("allowed").object;
         assert_eq!(once["status"]["disruptedPods"], json!({"p": "2026-01-01T00:00:00Z"}));
-        let Err(refusal) = charged(&once, &pod, "q", "2026-01-01T00:00:00Z") else { panic!("allowed twice") };
+        assert_eq!(once["status"]["conditions"][0]["reason"], "InsufficientPods");
+        let Err(refusal) = charged(&once, &pod, "q", at) else { panic!("allowed twice") };
         assert_eq!(refusal.code, 429);
         let cause = &refusal.details.expect("details").causes[0].message;
         assert_eq!(cause, "The disruption budget b needs 2 healthy pods and has 3 currently");
