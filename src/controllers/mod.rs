@@ -68,6 +68,7 @@ pub mod pod_gc;
 pub mod pods;
 pub mod protection;
 pub mod replicaset;
+pub mod resourcequota;
 pub mod resources;
 pub mod root_ca;
 pub mod service_account;

@@ -26,6 +26,7 @@ use super::node::ttl::Ttl;
 use super::pod_gc::PodGc;
 use super::protection::{ClaimProtection, VolumeProtection};
 use super::replicaset::ReplicaSets;
+use super::resourcequota::ResourceQuotas;
 use super::root_ca::RootCa;
 use super::service_account::DefaultAccounts;
 use super::statefulset::StatefulSets;
@@ -113,7 +114,6 @@ pub static CONTROLLERS: &[Row] = &[
         build: |_| Some(Box::new(Deployments)),
     },
     Row {
-    Row {
         name: "disruption-controller",
         alias: "disruption",
         account: "disruption-controller",
@@ -121,6 +121,7 @@ pub static CONTROLLERS: &[Row] = &[
         by_default: true,
         build: |_| Some(Box::new(Disruption::default())),
     },
+    Row {
         name: "endpoints-controller",
         alias: "endpoint",
         account: "endpoint-controller",
@@ -225,6 +226,14 @@ pub static CONTROLLERS: &[Row] = &[
         build: |_| Some(Box::new(ReplicaSets::replication_controllers())),
     },
     Row {
+        name: "resourcequota-controller",
+        alias: "resourcequota",
+        account: "resourcequota-controller",
+        workers: 5,
+        by_default: true,
+        build: |config| Some(Box::new(ResourceQuotas::new(config))),
+    },
+    Row {
         name: "root-ca-certificate-publisher-controller",
         alias: "root-ca-cert-publisher",
         account: "root-ca-cert-publisher",
@@ -294,6 +303,7 @@ impl Row {
     /// What its events say that they are from: stock has other names for some.
     pub fn component(&self) -> &'static str {
         match self.name {
+            "disruption-controller" => "controllermanager",
             "endpoints-controller" => "endpoint-controller",
             "endpointslice-controller" => "endpoint-slice-controller",
             "endpointslice-mirroring-controller" => "endpoint-slice-mirroring-controller",
@@ -303,7 +313,6 @@ impl Row {
         }
     }
 
-            "disruption-controller" => "controllermanager",
     /// Whether this is its name or alias.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.alias == name

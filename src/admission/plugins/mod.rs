@@ -22,7 +22,7 @@ mod pod_security;
 mod pod_topology_labels;
 mod priority;
 mod resizes;
-mod resource_quota;
+pub mod resource_quota;
 mod runtime_class;
 mod service_account;
 mod small;

@@ -3,7 +3,7 @@
 //!
 //! In reading order: `usage` (what an object costs), then this page (the decision and the charge).
 
-mod usage;
+pub mod usage;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

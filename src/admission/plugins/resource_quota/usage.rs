@@ -11,6 +11,10 @@ use crate::rules::checks::resources::{is_extended, is_huge_page};
 const ONE: Quantity = Quantity::from_i64(1, Format::DecimalSi);
 const BY_CLASS: &str = ".storageclass.storage.k8s.io/";
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+const COUNT_CLAIMS: &str = "count/resourceclaims.resource.k8s.io";
+const BY_DEVICE_CLASS: &str = ".deviceclass.resource.k8s.io/devices";
+/// Devices that a claim can get.
+const MOST_DEVICES: i64 = 32;
 const CLAIM_NAMES: [&str; 2] = ["persistentvolumeclaims", "requests.storage"];
 const SERVICE_NAMES: [&str; 3] = ["services", "services.nodeports", "services.loadbalancers"];
 const COMPUTE: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
@@ -29,6 +33,7 @@ pub enum Meter {
     Pods,
     Services,
     Claims,
+    ResourceClaims,
     /// One each, under these names.
     Count(Vec<String>),
 }
@@ -36,25 +41,35 @@ pub enum Meter {
 impl Meter {
     /// `None`: nothing of this request is counted.
     pub fn of(a: &Attributes<'_>, object: &Value) -> Option<Self> {
-        let (group, resource) = (a.resource.name.group.as_str(), a.resource.name.resource.as_str());
-        if IGNORED.contains(&(group, resource)) || IGNORED_GROUPS.contains(&group) {
-            return None;
-        }
+        let meter = Self::of_resource(&a.resource.name.group, &a.resource.name.resource)?;
         let (main, old) = (a.subresource.is_empty(), a.old);
-        let meter = match (group, resource) {
-            ("", "pods") => Self::Pods,
-            ("", "services") => Self::Services,
-            ("", "persistentvolumeclaims") => Self::Claims,
-            _ => Self::Count(count_names(group, resource)),
-        };
         let counted = match meter {
             Self::Pods if a.subresource == "resize" => a.updates(),
             Self::Pods if a.updates() => main && old.is_some_and(|old| is_terminating(old) != is_terminating(object)),
             Self::Claims if a.subresource == "status" => old.is_some_and(|old| claim_changed(object, old)),
-            Self::Services | Self::Claims => main && (a.creates() || a.updates()),
+            Self::Services | Self::Claims | Self::ResourceClaims => main && (a.creates() || a.updates()),
             Self::Pods | Self::Count(_) => main && a.creates(),
         };
         counted.then_some(meter)
+    }
+
+    /// How the objects of a resource are counted; `None`: not at all.
+    pub fn of_resource(group: &str, resource: &str) -> Option<Self> {
+        if IGNORED.contains(&(group, resource)) || IGNORED_GROUPS.contains(&group) {
+            return None;
+        }
+        Some(match (group, resource) {
+            ("", "pods") => Self::Pods,
+            ("", "services") => Self::Services,
+            ("", "persistentvolumeclaims") => Self::Claims,
+            ("resource.k8s.io", "resourceclaims") => Self::ResourceClaims,
+            _ => Self::Count(count_names(group, resource)),
+        })
+    }
+
+    /// What a pod costs that runs no more.
+    pub fn ended_pod() -> Amounts {
+        Amounts::from([("count/pods".to_owned(), ONE)])
     }
 
     /// Whether this kind of object can cost any of the resource.
@@ -68,6 +83,7 @@ impl Meter {
                     || CLAIM_NAMES.contains(&name)
                     || CLAIM_NAMES.iter().any(by_class)
             }
+            Self::ResourceClaims => name == COUNT_CLAIMS || name.ends_with(BY_DEVICE_CLASS),
             Self::Pods => {
                 let plain = name.strip_prefix("requests.").or(name.strip_prefix("limits.")).unwrap_or(name);
                 matches!(name, "pods" | "count/pods")
@@ -83,6 +99,7 @@ impl Meter {
             Self::Count(names) => names.iter().map(|name| (name.clone(), ONE)).collect(),
             Self::Services => service_usage(&object["spec"]),
             Self::Claims => claim_usage(object),
+            Self::ResourceClaims => resource_claim_usage(&object["spec"]["devices"]),
             Self::Pods => pod_usage(object),
         }
     }
@@ -96,7 +113,7 @@ impl Meter {
         plain.chain(selected).all(|(scope, operator, values)| match self {
             Self::Pods => pod_in_scope(object, scope, operator, values),
             Self::Claims if scope == "VolumeAttributesClass" => selects(&claim_classes(object), operator, values),
-            Self::Services | Self::Claims | Self::Count(_) => false,
+            Self::Services | Self::Claims | Self::ResourceClaims | Self::Count(_) => false,
         })
     }
 
@@ -182,8 +199,37 @@ fn claim_changed(new: &Value, old: &Value) -> bool {
     given(new) != given(old) || claim_classes(new) != claim_classes(old)
 }
 
+/// One, and the devices that it may get at most, by class.
+fn resource_claim_usage(devices: &Value) -> Amounts {
+    let mut usage = Amounts::from([(COUNT_CLAIMS.to_owned(), ONE)]);
+    let devices_of = |request: &Value| {
+        let count = match text(request, "allocationMode") {
+            "ExactCount" => request["count"].as_i64().unwrap_or(1),
+            "All" => MOST_DEVICES,
+            _ => 0,
+        };
+        let class = format!("{}{BY_DEVICE_CLASS}", text(request, "deviceClassName"));
+        (class, Quantity::from_i64(count, Format::DecimalSi))
+    };
+    for request in items(devices, "requests") {
+        // One of several: of each class as many as the hungriest of them.
+        let mut most = Amounts::new();
+        for (class, count) in items(request, "firstAvailable").map(devices_of) {
+            let known = most.entry(class).or_insert_with(|| count.clone());
+            if count > *known {
+                *known = count;
+            }
+        }
+        if request["exactly"].is_object() {
+            most.extend([devices_of(&request["exactly"])]);
+        }
+        pod::add(&mut usage, &most);
+    }
+    usage
+}
+
 fn pod_usage(pod: &Value) -> Amounts {
-    let mut usage = Amounts::from([("count/pods".to_owned(), ONE)]);
+    let mut usage = Meter::ended_pod();
     if matches!(text(&pod["status"], "phase"), "Failed" | "Succeeded") {
         return usage;
     }
@@ -313,6 +359,19 @@ mod tests {
         let not_in = json!({"spec": {"scopeSelector": {"matchExpressions": [
             {"scopeName": "PriorityClass", "operator": "NotIn", "values": ["high"]}]}}});
         assert!(Meter::Pods.is_in_scope(&not_in, &pod));
+    }
+
+    #[test]
+    fn resource_claims_are_counted_by_the_devices_that_they_may_get() {
+        let one =
+            |class: &str, count: i64| json!({"deviceClassName": class, "allocationMode": "ExactCount", "count": count});
+        let all = json!({"deviceClassName": "b", "allocationMode": "All"});
+        let requests = json!([{"exactly": one("a", 2)}, {"firstAvailable": [one("a", 1), one("a", 4), all]}]);
+        let usage = Meter::ResourceClaims.usage(&json!({"spec": {"devices": {"requests": requests}}}));
+        let expected = json!({"count/resourceclaims.resource.k8s.io": "1",
+            "a.deviceclass.resource.k8s.io/devices": "6", "b.deviceclass.resource.k8s.io/devices": "32"});
+        assert_eq!(Value::Object(to_map(&usage)), expected);
+        assert!(usage.keys().all(|name| Meter::ResourceClaims.counts(name)));
     }
 
     #[test]
