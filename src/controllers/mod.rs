@@ -75,6 +75,7 @@ pub mod service_account;
 mod start;
 pub mod statefulset;
 pub mod table;
+pub mod service_cidr;
 #[cfg(test)]
 pub mod testing;
 

@@ -32,6 +32,7 @@ use super::service_account::DefaultAccounts;
 use super::statefulset::StatefulSets;
 
 /// A controller.
+use super::service_cidr::ServiceCidrs;
 pub struct Row {
     /// Stock's name: `replicaset-controller`. Events come from it.
     pub name: &'static str,
@@ -268,6 +269,14 @@ pub static CONTROLLERS: &[Row] = &[
     Row {
         name: "taint-eviction-controller",
         alias: "taint-eviction-controller",
+    Row {
+        name: "service-cidr-controller",
+        alias: "service-cidr-controller",
+        account: "service-cidrs-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(ServiceCidrs)),
+    },
         account: "node-controller",
         workers: 8,
         by_default: true,
