@@ -25,6 +25,8 @@ pub struct Config {
     pub signer: Option<Authority>,
     /// `--cluster-signing-duration`: how long such a certificate lives at most.
     pub signing_duration: Duration,
+    /// `--legacy-service-account-token-clean-up-period`: how long a token is unused before it is marked, and then deleted.
+    pub token_clean_up: Duration,
     /// `--resource-quota-sync-period`: how long it takes at most until a namespace's objects are counted anew.
     pub quota_resync: Duration,
     /// `--node-monitor-grace-period`: how long a node may be silent before nothing is known of it.
@@ -59,6 +61,7 @@ impl Default for Config {
             tokens: None,
             signer: None,
             signing_duration: Duration::from_secs(365 * 24 * 3600),
+            token_clean_up: Duration::from_secs(8760 * 3600),
             quota_resync: Duration::from_secs(5 * 60),
             node_monitor_grace: Duration::from_secs(50),
             node_startup_grace: Duration::from_secs(60),

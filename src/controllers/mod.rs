@@ -63,6 +63,7 @@ pub mod item;
 pub mod job;
 pub mod namespace;
 pub mod node;
+pub mod legacy_tokens;
 pub mod owner;
 pub mod pod_gc;
 pub mod pods;

@@ -20,6 +20,7 @@ use super::job::Jobs;
 use super::job::ttl::TtlAfterFinished;
 use super::namespace::Namespaces;
 use super::node::eviction::TaintEviction;
+use super::legacy_tokens::LegacyTokens;
 use super::node::ipam::NodeIpam;
 use super::node::lifecycle::NodeLifecycle;
 use super::node::ttl::Ttl;
@@ -172,6 +173,14 @@ pub static CONTROLLERS: &[Row] = &[
     },
     Row {
         name: "node-ipam-controller",
+    Row {
+        name: "legacy-serviceaccount-token-cleaner-controller",
+        alias: "legacy-service-account-token-cleaner",
+        account: "legacy-service-account-token-cleaner",
+        workers: 1,
+        by_default: true,
+        build: |config| Some(Box::new(LegacyTokens::new(config))),
+    },
         alias: "nodeipam",
         account: "node-controller",
         workers: 1,
