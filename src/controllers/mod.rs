@@ -56,6 +56,7 @@ pub mod deployment;
 pub mod disruption;
 pub mod endpoints;
 pub mod events;
+pub mod ephemeral_volume;
 pub mod garbage;
 pub mod harness;
 pub mod history;

@@ -15,6 +15,7 @@ use super::endpoints::legacy::Endpoints;
 use super::endpoints::mirror::Mirror;
 use super::endpoints::slices::EndpointSlices;
 use super::garbage::GarbageCollector;
+use super::ephemeral_volume::EphemeralVolumes;
 use super::harness::Controller;
 use super::job::Jobs;
 use super::job::ttl::TtlAfterFinished;
@@ -148,6 +149,14 @@ pub static CONTROLLERS: &[Row] = &[
         build: |_| Some(Box::new(Mirror)),
     },
     Row {
+    Row {
+        name: "ephemeral-volume-controller",
+        alias: "ephemeral-volume",
+        account: "ephemeral-volume-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(EphemeralVolumes)),
+    },
         name: "garbage-collector-controller",
         alias: "garbagecollector",
         account: "generic-garbage-collector",
@@ -334,5 +343,6 @@ impl Row {
     /// Whether this is its name or alias.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.alias == name
+            "ephemeral-volume-controller" => "ephemeral_volume",
     }
 }
