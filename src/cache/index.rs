@@ -32,6 +32,8 @@ enum Source {
     Secrets,
     /// `namespace/name` of every claim that a pod's volumes name.
     Claims,
+    /// `namespace/name` of the claim that a volume is bound to, or kept for.
+    ClaimReference,
 }
 
 pub static UID: Index = Index { name: "uid", shelf: None, source: Source::Uid };
@@ -51,8 +53,19 @@ pub static SLICE_NODE: Index = Index {
 pub static VOLUME_SECRET: Index =
     Index { name: "volume-secret", shelf: Some(("", "persistentvolumes")), source: Source::Secrets };
 
+/// Volumes by the claim that they name.
+pub static VOLUME_CLAIM: Index =
+    Index { name: "volume-claim", shelf: Some(("", "persistentvolumes")), source: Source::ClaimReference };
+/// Claims by the volume that they name.
+pub static CLAIM_VOLUME: Index = Index {
+    name: "claim-volume",
+    shelf: Some(("", "persistentvolumeclaims")),
+    source: Source::Field(&["spec", "volumeName"]),
+};
+
 /// Every index.
-pub static INDEXES: &[&Index] = &[&UID, &OWNER, &ORPHAN_POD, &POD_NODE, &POD_CLAIM, &SLICE_NODE, &VOLUME_SECRET];
+pub static INDEXES: &[&Index] =
+    &[&UID, &OWNER, &ORPHAN_POD, &POD_NODE, &POD_CLAIM, &SLICE_NODE, &VOLUME_SECRET, &VOLUME_CLAIM, &CLAIM_VOLUME];
 
 impl Index {
     /// Those of a shelf.
@@ -90,6 +103,12 @@ impl Index {
             Source::Secrets => {
                 let Ok(volume) = object.to_value(shape) else { return };
                 volume::secrets(&volume).iter().for_each(|(namespace, name)| each(&Key::text(namespace, name)));
+            }
+            Source::ClaimReference => {
+                let Some(message) = shape.message() else { return };
+                if let Some(claim) = View::new(&object.bytes, message).at("spec").get("claimRef") {
+                    each(&Key::text(claim.text("namespace"), claim.text("name")));
+                }
             }
             Source::Claims => {
                 let Some(message) = shape.message() else { return };

@@ -46,6 +46,7 @@
 pub mod account_tokens;
 pub mod aggregation;
 pub mod batch;
+pub mod binder;
 pub mod bootstrap;
 pub mod certificates;
 pub mod conditions;
@@ -55,16 +56,16 @@ pub mod daemonset;
 pub mod deployment;
 pub mod disruption;
 pub mod endpoints;
-pub mod events;
 pub mod ephemeral_volume;
+pub mod events;
 pub mod garbage;
 pub mod harness;
 pub mod history;
 pub mod item;
 pub mod job;
+pub mod legacy_tokens;
 pub mod namespace;
 pub mod node;
-pub mod legacy_tokens;
 pub mod owner;
 pub mod pod_gc;
 pub mod pods;
@@ -74,10 +75,10 @@ pub mod resourcequota;
 pub mod resources;
 pub mod root_ca;
 pub mod service_account;
+pub mod service_cidr;
 mod start;
 pub mod statefulset;
 pub mod table;
-pub mod service_cidr;
 #[cfg(test)]
 pub mod testing;
 

@@ -2,6 +2,7 @@
 
 use super::account_tokens::AccountTokens;
 use super::aggregation::Aggregation;
+use super::binder::Binder;
 use super::bootstrap::{BootstrapSigner, TokenCleaner};
 use super::certificates::approve::Approver;
 use super::certificates::clean::Cleaner;
@@ -14,14 +15,14 @@ use super::disruption::Disruption;
 use super::endpoints::legacy::Endpoints;
 use super::endpoints::mirror::Mirror;
 use super::endpoints::slices::EndpointSlices;
-use super::garbage::GarbageCollector;
 use super::ephemeral_volume::EphemeralVolumes;
+use super::garbage::GarbageCollector;
 use super::harness::Controller;
 use super::job::Jobs;
 use super::job::ttl::TtlAfterFinished;
+use super::legacy_tokens::LegacyTokens;
 use super::namespace::Namespaces;
 use super::node::eviction::TaintEviction;
-use super::legacy_tokens::LegacyTokens;
 use super::node::ipam::NodeIpam;
 use super::node::lifecycle::NodeLifecycle;
 use super::node::ttl::Ttl;
@@ -31,10 +32,10 @@ use super::replicaset::ReplicaSets;
 use super::resourcequota::ResourceQuotas;
 use super::root_ca::RootCa;
 use super::service_account::DefaultAccounts;
+use super::service_cidr::ServiceCidrs;
 use super::statefulset::StatefulSets;
 
 /// A controller.
-use super::service_cidr::ServiceCidrs;
 pub struct Row {
     /// Stock's name: `replicaset-controller`. Events come from it.
     pub name: &'static str,
@@ -149,7 +150,6 @@ pub static CONTROLLERS: &[Row] = &[
         build: |_| Some(Box::new(Mirror)),
     },
     Row {
-    Row {
         name: "ephemeral-volume-controller",
         alias: "ephemeral-volume",
         account: "ephemeral-volume-controller",
@@ -157,6 +157,7 @@ pub static CONTROLLERS: &[Row] = &[
         by_default: true,
         build: |_| Some(Box::new(EphemeralVolumes)),
     },
+    Row {
         name: "garbage-collector-controller",
         alias: "garbagecollector",
         account: "generic-garbage-collector",
@@ -173,6 +174,14 @@ pub static CONTROLLERS: &[Row] = &[
         build: |_| Some(Box::new(Jobs)),
     },
     Row {
+        name: "legacy-serviceaccount-token-cleaner-controller",
+        alias: "legacy-service-account-token-cleaner",
+        account: "legacy-service-account-token-cleaner",
+        workers: 1,
+        by_default: true,
+        build: |config| Some(Box::new(LegacyTokens::new(config))),
+    },
+    Row {
         name: "namespace-controller",
         alias: "namespace",
         account: "namespace-controller",
@@ -182,14 +191,6 @@ pub static CONTROLLERS: &[Row] = &[
     },
     Row {
         name: "node-ipam-controller",
-    Row {
-        name: "legacy-serviceaccount-token-cleaner-controller",
-        alias: "legacy-service-account-token-cleaner",
-        account: "legacy-service-account-token-cleaner",
-        workers: 1,
-        by_default: true,
-        build: |config| Some(Box::new(LegacyTokens::new(config))),
-    },
         alias: "nodeipam",
         account: "node-controller",
         workers: 1,
@@ -203,6 +204,14 @@ pub static CONTROLLERS: &[Row] = &[
         workers: 8,
         by_default: true,
         build: |config| Some(Box::new(NodeLifecycle::new(config))),
+    },
+    Row {
+        name: "persistentvolume-binder-controller",
+        alias: "persistentvolume-binder",
+        account: "persistent-volume-binder",
+        workers: 8,
+        by_default: true,
+        build: |_| Some(Box::new(Binder::default())),
     },
     Row {
         name: "persistentvolume-protection-controller",
@@ -261,6 +270,14 @@ pub static CONTROLLERS: &[Row] = &[
         build: |config| Some(Box::new(RootCa::new(config)?)),
     },
     Row {
+        name: "service-cidr-controller",
+        alias: "service-cidr-controller",
+        account: "service-cidrs-controller",
+        workers: 5,
+        by_default: true,
+        build: |_| Some(Box::new(ServiceCidrs)),
+    },
+    Row {
         name: "serviceaccount-controller",
         alias: "serviceaccount",
         account: "service-account-controller",
@@ -287,14 +304,6 @@ pub static CONTROLLERS: &[Row] = &[
     Row {
         name: "taint-eviction-controller",
         alias: "taint-eviction-controller",
-    Row {
-        name: "service-cidr-controller",
-        alias: "service-cidr-controller",
-        account: "service-cidrs-controller",
-        workers: 5,
-        by_default: true,
-        build: |_| Some(Box::new(ServiceCidrs)),
-    },
         account: "node-controller",
         workers: 8,
         by_default: true,
@@ -334,8 +343,10 @@ impl Row {
             "endpoints-controller" => "endpoint-controller",
             "endpointslice-controller" => "endpoint-slice-controller",
             "endpointslice-mirroring-controller" => "endpoint-slice-mirroring-controller",
+            "ephemeral-volume-controller" => "ephemeral_volume",
             "node-ipam-controller" => "cidrAllocator",
             "node-lifecycle-controller" => "node-controller",
+            "persistentvolume-binder-controller" => "persistentvolume-controller",
             name => name,
         }
     }
@@ -343,6 +354,5 @@ impl Row {
     /// Whether this is its name or alias.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.alias == name
-            "ephemeral-volume-controller" => "ephemeral_volume",
     }
 }

@@ -26,7 +26,7 @@ pub mod resource_quota;
 mod runtime_class;
 mod service_account;
 mod small;
-mod storage;
+pub mod storage;
 mod table;
 mod taint_nodes_by_condition;
 

@@ -38,14 +38,18 @@ impl Plugin for DefaultStorageClass {
 
     async fn admit(&self, _: &mut Attributes<'_>, claim: Option<&mut Value>) -> Result<()> {
         let Some(claim) = claim.filter(|claim| class_of(claim).is_none()) else { return Ok(()) };
-        let classes = self.0.list(GROUP, "storageclasses", "")?;
-        let is_default =
-            |class: &Value| DEFAULT_ANNOTATIONS.iter().any(|key| object::annotation(class, key) == Some("true"));
-        if let Some(class) = newest(classes.into_iter().filter(is_default)) {
+        if let Some(class) = default_class(self.0.list(GROUP, "storageclasses", "")?.into_iter()) {
             claim["spec"]["storageClassName"] = object::name(&class).into();
         }
         Ok(())
     }
+}
+
+/// The class of claims that name none: of those that are marked so, the newest.
+pub fn default_class(classes: impl Iterator<Item = Value>) -> Option<Value> {
+    let is_default =
+        |class: &Value| DEFAULT_ANNOTATIONS.iter().any(|key| object::annotation(class, key) == Some("true"));
+    newest(classes.filter(is_default))
 }
 
 /// The object made last; of those made at once, the first by name.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -19,6 +20,9 @@ use crate::registry::client::{Client, Target};
 use crate::registry::core::Registry;
 use crate::registry::options::DeleteOptions;
 use crate::registry::request::{Deleted, Written};
+
+/// How long a run waits for the cache at most.
+const SHOWN: Duration = Duration::from_secs(5);
 
 /// What all controllers of one plane share.
 #[derive(Clone)]
@@ -58,6 +62,14 @@ impl Cx {
     /// The newest revision that this run has written; zero when it has written nothing.
     pub fn wrote(&self) -> Revision {
         Revision(self.wrote.load(Ordering::Acquire))
+    }
+
+    /// Waits until the cache shows what this run has written, for a run that others must not overlook. The run's end waits
+    /// for the same.
+    pub async fn shown(&self) {
+        let deadline = self.plane.registry.clock.instant() + SHOWN;
+        // Behind or not, the run is over; its key waits on.
+        drop(self.cache().at_least(self.wrote(), deadline).await);
     }
 
     /// These resources as they are now, all at one revision.
