@@ -19,10 +19,10 @@ use monokube::codec::protobuf::encode::encode;
 use monokube::codec::protobuf::envelope::wrap;
 use monokube::model::names::{GroupResource, GroupVersionKind};
 use monokube::model::revision::Revision;
+use monokube::model::value::{Value, json};
 use monokube::schema::catalog::Catalog;
 use monokube::schema::table::message;
 use monokube::store::contract::{Changed, Commit, Entry, Load, Outcome, Store, StoreError, WatchItem};
-use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 

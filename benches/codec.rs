@@ -13,9 +13,9 @@ use monokube::codec::negotiate::accept::{Asked, MetaVersion, Offer, Representati
 use monokube::codec::protobuf::encode;
 use monokube::codec::yaml;
 use monokube::model::time::Time;
+use monokube::model::value::{Value, json};
 use monokube::schema::catalog::Catalog;
 use monokube::schema::table::{API_CORE_V1_POD, Message};
-use serde_json::{Value, json};
 
 const POD: &Message = &API_CORE_V1_POD;
 const PODS: usize = 1000;

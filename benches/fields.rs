@@ -11,9 +11,9 @@ use monokube::fields::update::{Context, Converted, update};
 use monokube::fields::{apply, managed};
 use monokube::model::names::GroupVersionKind;
 use monokube::model::time::Time;
+use monokube::model::value::{Value, json};
 use monokube::schema::resource::Shape;
 use monokube::schema::table::message;
-use serde_json::{Value, json};
 
 /// A pod of a Deployment as three managers have made it: its controller, a labeller and its kubelet.
 struct World {

@@ -20,6 +20,7 @@ use monokube::cache::handle::{Cache, Options};
 use monokube::cache::limits::Limits;
 use monokube::cache::subscription::{Subscription, Update};
 use monokube::model::names::GroupResource;
+use monokube::model::value::{Value, json};
 use monokube::registry::client::{Client, Target};
 use monokube::registry::core::{Parts, Registry};
 use monokube::registry::hooks::services::ranges::Ranges;
@@ -29,7 +30,6 @@ use monokube::scheduler::{self, Config};
 use monokube::schema::catalog::{Catalog, Live};
 use monokube::store::contract::Store;
 use monokube::store::memory::Memory;
-use serde_json::{Value, json};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -15,6 +15,7 @@ use monokube::cache::object::Object;
 use monokube::cache::subscription::Update;
 use monokube::config::flags::Flags;
 use monokube::model::names::GroupResource;
+use monokube::model::value::{Value, json};
 use monokube::nodes::fleet::Fleet;
 use monokube::nodes::invite::{JOINING, invite};
 use monokube::nodes::machine::Capacity;
@@ -23,7 +24,6 @@ use monokube::registry::options::DeleteOptions;
 use monokube::remote::access::{Access, Credential};
 use monokube::remote::api::Api;
 use monokube::schema::catalog::Catalog;
-use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// Longer than anything here takes on the slowest machine.

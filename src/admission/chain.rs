@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use compact_str::CompactString;
-use serde_json::Value;
 
 use crate::auth::identity::User;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 use crate::schema::resource::Resource;
 
 /// What is done to an object.

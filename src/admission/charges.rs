@@ -3,9 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 
 /// Writes the status of quotas.
 #[async_trait]

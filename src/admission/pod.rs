@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use crate::model::quantity::Quantity;
+use crate::model::value::Value;
 
 pub use crate::model::pod::{
     CONTAINERS, EPHEMERAL_CONTAINERS, INIT_CONTAINERS, MIRROR, containers, items, items_mut, secrets,
@@ -30,7 +29,7 @@ pub fn amounts(object: &Value, list: &str) -> Amounts {
 /// A map of quantities; what is none is left out.
 pub fn of_map(map: &Value) -> Amounts {
     let entries = map.as_object().into_iter().flatten();
-    entries.filter_map(|(name, amount)| Some((name.clone(), Quantity::from_value(amount).ok()?))).collect()
+    entries.filter_map(|(name, amount)| Some((name.to_string(), Quantity::from_value(amount).ok()?))).collect()
 }
 
 pub fn add(sum: &mut Amounts, more: &Amounts) {
@@ -81,7 +80,7 @@ fn raise(most: &mut Amounts, amounts: &Amounts) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn a_pod_asks_for_its_hungriest_moment() {

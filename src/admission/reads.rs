@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::charges::Charges;
@@ -15,6 +14,7 @@ use crate::cache::object::Object;
 use crate::cache::shelf::Shelf;
 use crate::model::names::GroupResource;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 use crate::schema::catalog::Live;
 use crate::store::contract::Store;
 

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use serde_json::Value;
 
 use crate::codec::cbor;
 use crate::codec::json::syntax::explain;
@@ -15,6 +14,7 @@ use crate::codec::yaml::read;
 use crate::model::gotext;
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 use crate::registry::custom::objects as custom;
 use crate::rules::custom::definition::Definition;
 use crate::schema::resource::{Resource, Shape};
@@ -188,7 +188,7 @@ fn type_meta(text: &[u8]) -> std::result::Result<(String, String), String> {
     };
     let text = |field: &str| match fields.get(field) {
         None | Some(Value::Null) => Ok(String::new()),
-        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::String(text)) => Ok(text.to_string()),
         Some(other) => {
             Err(failed(format!("json: cannot unmarshal {} into Go struct field .{field} of type string", name(other))))
         }

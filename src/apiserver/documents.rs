@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION, VARY};
 use http::{Method, Response};
-use serde_json::{Value, json};
 
 use super::exchange::{Exchange, asked, header, json as json_answer, respond, text};
 use super::respond::Body;
@@ -19,6 +18,7 @@ use crate::codec::protobuf::{envelope, openapi as proto_openapi};
 use crate::codec::yaml::emit;
 use crate::model::names::GroupVersion;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 use crate::registry::custom::published;
 use crate::schema::catalog::Catalog;
 use crate::schema::digest;

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode, request};
-use serde_json::Value;
 
 use super::bodies::{self, Decoded, Expected};
 use super::query::Query;
@@ -17,6 +16,7 @@ use crate::codec::negotiate::body;
 use crate::codec::protobuf::encode::encode;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::Value;
 use crate::registry::options::{FieldValidation, WriteOptions};
 use crate::registry::request::Caller;
 use crate::schema::table::Message;

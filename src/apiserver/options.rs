@@ -2,8 +2,6 @@
 
 use std::num::IntErrorKind;
 
-use serde_json::Value;
-
 use super::bodies;
 use super::query::{Query, is_true};
 use crate::codec::negotiate::body;
@@ -11,6 +9,7 @@ use crate::model::gotext;
 use crate::model::selector::field::FieldSelector;
 use crate::model::selector::label;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 use crate::registry::options::{DeleteOptions, ListOptions, WriteOptions};
 use crate::schema::table::APIMACHINERY_PKG_APIS_META_V1_DELETEOPTIONS;
 

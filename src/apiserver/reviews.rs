@@ -1,7 +1,6 @@
 //! Reviews and tokens: objects that are answered and forgotten.
 
 use http::Response;
-use serde_json::{Map, Value, json};
 
 use super::bodies::Expected;
 use super::exchange::{Exchange, json as json_answer, text};
@@ -16,6 +15,7 @@ use crate::model::names::{GroupResource, GroupVersionKind};
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::{Map, Value, json};
 use crate::pki::folder::TokenKeys;
 use crate::registry::request::Address;
 use crate::schema::resource::Shape;
@@ -275,7 +275,7 @@ fn subject(spec: &Value) -> User {
     let mut identity =
         Identity { name: text("user"), uid: text("uid"), groups: list(&spec["groups"]), ..Identity::default() };
     for (key, values) in spec["extra"].as_object().into_iter().flatten() {
-        identity.extra.insert(key.to_lowercase().into(), list(values));
+        identity.extra.insert(key.to_lowercase(), list(values));
     }
     identity.into()
 }

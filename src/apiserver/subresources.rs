@@ -1,7 +1,6 @@
 //! Parts of objects with a path of their own.
 
 use http::Response;
-use serde_json::Value;
 
 use super::bodies::{self, Expected};
 use super::exchange::{Exchange, respond};
@@ -15,6 +14,7 @@ use crate::codec::negotiate::body::{self, PatchType};
 use crate::codec::protobuf::encode::encode;
 use crate::model::names::GroupVersionKind;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 use crate::registry::custom::objects as custom;
 use crate::registry::meta;
 use crate::registry::options::WriteOptions;

@@ -4,11 +4,11 @@
 //! bindings back what they lack, unless they say that they are not to be updated.
 
 use futures_util::future::join_all;
-use serde_json::{Value, json};
 
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 use crate::registry::client::{Client, Target};
 
 const OBJECTS: &str = include_str!("bootstrap.jsonl");

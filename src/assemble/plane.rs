@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::{bootstrap, core, identity, roles, service};
@@ -25,6 +24,7 @@ use crate::base::tasks::Tasks;
 use crate::config::flags::Flags;
 use crate::config::limits;
 use crate::controllers;
+use crate::model::value::json;
 use crate::pki::authority::Authority;
 use crate::pki::folder::Pki;
 use crate::pki::key::Key;
@@ -181,7 +181,7 @@ fn health(registry: &Registry, stopping: &Arc<AtomicBool>) -> Health {
 }
 
 /// `/version`.
-fn version() -> serde_json::Value {
+fn version() -> crate::model::value::Value {
     json!({
         "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36",
         "minCompatibilityMajor": "1", "minCompatibilityMinor": "35",

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::rbac::{Kind, Rbac};
@@ -13,6 +12,7 @@ use crate::cache::object::{Key, Object};
 use crate::cache::shelf::ShelfId;
 use crate::cache::subscription::{Subscription, Update};
 use crate::model::names::GroupResource;
+use crate::model::value::Value;
 use crate::schema::resource::Shape;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -97,10 +97,9 @@ impl Roles {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::auth::identity::User;
+    use crate::model::value::json;
     use crate::registry::client::Target;
     use crate::registry::fixture;
 

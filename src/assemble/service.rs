@@ -2,10 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use serde_json::{Value, json};
-
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 use crate::registry::client::{Client, Target};
 use crate::registry::hooks::services::addresses::default_range;
 use crate::registry::hooks::services::ranges::Ranges;

@@ -1,7 +1,5 @@
 //! What tokens are checked against, read from the cache.
 
-use serde_json::Value;
-
 use crate::auth::identity::Secret;
 use crate::auth::token::bootstrap::BootstrapSecrets;
 use crate::auth::token::verify::{Subject, TokenSecret, TokenSubjects};
@@ -9,6 +7,7 @@ use crate::cache::handle::Cache;
 use crate::model::names::GroupResource;
 use crate::model::object;
 use crate::model::time::Time;
+use crate::model::value::Value;
 use crate::schema::table::{API_CORE_V1_SECRET, API_CORE_V1_SERVICEACCOUNT, Message};
 
 /// The cache, as authentication sees it.

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use serde_json::{Value, json};
 
 use super::identity::{MASTERS, User};
 use super::rbac::{Grant, Rbac, Rule};
@@ -13,6 +12,7 @@ use crate::model::field::aggregate;
 use crate::model::gotext;
 use crate::model::names::GroupResource;
 use crate::model::status::Status;
+use crate::model::value::{Value, json};
 
 /// What somebody wants to do: to a resource, or to a path that is none.
 #[derive(Clone, Copy, Debug)]

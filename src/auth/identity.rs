@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use compact_str::{CompactString, format_compact};
-use serde_json::{Map, Value, json};
+
+use crate::model::value::{Map, Value, json};
 
 pub const ANONYMOUS: &str = "system:anonymous";
 /// Everybody who did not say who they are.

@@ -240,7 +240,7 @@ mod tests {
     use super::*;
     use crate::cache::index::{OWNER, POD_NODE};
     use crate::cache::testing::{PODS, Rig, on_node};
-    use serde_json::json;
+    use crate::model::value::json;
 
     /// `name@revision` of all pods, and the names of those on node `n1`.
     fn state(snapshot: &Snapshot) -> (String, String) {

@@ -140,7 +140,8 @@ mod tests {
     use crate::cache::shelf::ShelfId;
     use crate::cache::testing::{object, storage_of};
     use k8s_openapi::api::core::v1::Pod;
-    use serde_json::json;
+
+    use crate::model::value::json;
 
     fn shelf() -> Shelf {
         let mut shelf = Shelf::new(ShelfId(0), Arc::new(storage_of("", "v1", "pods")));

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use serde_json::{Value, json};
 
 use super::event::Kind;
 use super::index::{Index, OWNER, POD_NODE};
@@ -13,6 +12,7 @@ use super::object::Object;
 use super::testing::{PODS, Rig};
 use super::watcher::{Filter, Next, Predicate, Start, Watcher};
 use crate::model::revision::Revision;
+use crate::model::value::{Value, json};
 use crate::schema::builtin::ROWS;
 
 #[derive(Clone, Debug)]

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use smallvec::SmallVec;
 
 use crate::codec::json::{parse, scan as text};
 use crate::codec::protobuf::{decode, scan as proto};
 use crate::codec::wire::Malformed;
 use crate::model::revision::Revision;
+use crate::model::value::Value;
 use crate::schema::resource::Shape;
 use crate::schema::table::Message;
 
@@ -284,7 +284,8 @@ mod tests {
     use super::*;
     use crate::cache::testing::{POD, pod_message, raw_pod, thing_shape};
     use k8s_openapi::api::core::v1::Pod;
-    use serde_json::json;
+
+    use crate::model::value::json;
 
     fn pod() -> Object {
         let raw = raw_pod(&json!({

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::cache::index::{OWNER, POD_NODE, UID};
     use crate::cache::testing::{object, storage_of};
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn shelf() -> Shelf {
         Shelf::new(ShelfId(0), Arc::new(storage_of("", "v1", "pods")))

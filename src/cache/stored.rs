@@ -3,8 +3,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use super::object::{Form, Key, Object};
 use crate::codec::json::{decode as from_json, scan as text};
 use crate::codec::protobuf::envelope::Envelope;
@@ -12,6 +10,7 @@ use crate::codec::protobuf::{check, decode, encode, scan as proto};
 use crate::codec::wire::Malformed;
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::revision::Revision;
+use crate::model::value::Value;
 use crate::schema::builtin::{ROWS, Row};
 use crate::schema::resource::{Shape, Storage};
 use crate::schema::table::Message;
@@ -148,7 +147,7 @@ mod tests {
     use super::*;
     use crate::cache::testing::{json_thing, no_convert, pod_value, storage_of, thing_storage};
     use crate::codec::protobuf::envelope::wrap;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn read(key: &str, value: &[u8], storage: &Storage, convert: &dyn Convert) -> Result<Value, String> {
         let object = object(key.into(), Revision(7), value, storage, convert).map_err(|error| error.to_string())?;

@@ -4,7 +4,6 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::event::{Change, Event, Kind, Ledger};
@@ -20,6 +19,7 @@ use crate::codec::protobuf::envelope::{Envelope, wrap};
 use crate::codec::protobuf::scan;
 use crate::model::names::{GroupResource, GroupVersionKind};
 use crate::model::revision::Revision;
+use crate::model::value::{Value, json};
 use crate::schema::builtin::{ROWS, Row};
 use crate::schema::resource::{Shape, Storage};
 use crate::schema::structure::Structure;

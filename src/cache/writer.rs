@@ -328,7 +328,8 @@ mod tests {
     use crate::cache::testing::{
         NODES, PODS, Rig, THINGS, changed, json_thing, labelled, listed, node_value, pod_value, thing_storage,
     };
-    use serde_json::json;
+
+    use crate::model::value::json;
 
     fn pod(revision: u64, name: &str) -> Changed {
         let value = pod_value(&json!({"metadata": {"name": name, "namespace": "d"}}));

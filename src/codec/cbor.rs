@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use minicbor::data::{Tag, Type};
 use minicbor::decode::Decoder;
-use serde_json::{Map, Number, Value};
 
 use crate::codec::json::{MAX_DEPTH, tree};
+use crate::model::value::{Map, Number, Value};
 
 /// Tag 55799, which says that CBOR follows.
 const SELF_DESCRIBED: [u8; 3] = [0xd9, 0xd9, 0xf7];
@@ -289,12 +289,12 @@ impl Reader<'_> {
         while self.has_more(&mut left)? {
             let key = self.key(&map)?;
             let value = self.value()?;
-            map.insert(key, value);
+            map.insert(key.into(), value);
         }
         Ok(Value::Object(map))
     }
 
-    fn key(&mut self, before: &Map<String, Value>) -> Result<String, Wrong> {
+    fn key(&mut self, before: &Map) -> Result<String, Wrong> {
         let key = match self.kind()? {
             Type::Bytes | Type::BytesIndef | Type::String | Type::StringIndef => self.text(Later::Text)?,
             _ => return Err(Wrong::Kind("a map key that is no text")),
@@ -364,7 +364,8 @@ fn time(seconds: f64) -> Result<Value, Wrong> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+
+    use crate::model::value::json;
 
     #[test]
     fn values_are_written_deterministically() {

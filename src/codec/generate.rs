@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
-use serde_json::{Map, Value, json};
 
 use crate::model::duration::Duration;
 use crate::model::time::Time;
+use crate::model::value::{Map, Value, json};
 use crate::schema::table::{Field, Json, Message, Shape, Type};
 
 /// How deep generated objects nest; recursive types end there.

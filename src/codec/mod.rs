@@ -1,7 +1,7 @@
 //! An object's bytes: Kubernetes protobuf, JSON, YAML, CBOR, and the ways between them, all driven by the tables of
 //! `schema`.
 //!
-//! Between decoding and encoding an object is a *sparse* `serde_json::Value`: checked against its type, with unset and
+//! Between decoding and encoding an object is a *sparse* `crate::model::value::Value`: checked against its type, with unset and
 //! zero fields left out (pointers keep their zero), times, quantities and bytes in canonical form.
 //!
 //! In reading order: `wire` (protobuf's alphabet), `protobuf` (encode, decode, scan, splice), `json` (parse, decode,

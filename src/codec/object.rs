@@ -1,11 +1,11 @@
 //! An object as it is kept: its message's bytes or its JSON text, and what stands around them in the store.
 
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::protobuf::{encode, envelope};
 use super::wire::Malformed;
 use crate::model::names::GroupVersionKind;
+use crate::model::value::Value;
 use crate::schema::resource::Shape;
 
 /// The bytes of a sparse value: a message, or for a custom resource JSON text with its kind.

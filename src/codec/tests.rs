@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::{Value, json};
 
 use super::generate;
 use super::json::{decode, write};
 use super::protobuf::{decode as from_protobuf, encode, scan};
+use crate::model::value::{Value, json};
 use crate::schema::discovery;
 use crate::schema::table::{self, Json, MESSAGES, Message};
 

@@ -4,7 +4,6 @@
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 
 use super::config::Config;
 use super::harness::{Change, Controller, Cut, Cx, Follows, Keys, Next};
@@ -16,6 +15,7 @@ use crate::cache::object::Object;
 use crate::codec::protobuf::view::View;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 use crate::registry::options::DeleteOptions;
 
 const TYPE: &str = "kubernetes.io/service-account-token";
@@ -162,8 +162,9 @@ mod tests {
     use crate::controllers::testing::World;
     use crate::pki::key::Key;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use serde_json::json;
     use std::sync::Arc;
+
+    use crate::model::value::json;
 
     async fn world() -> World {
         let key = Arc::new(Key::generate().expect("a key"));

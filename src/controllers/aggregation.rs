@@ -1,7 +1,6 @@
 //! ClusterRoles whose rules are those of others, chosen by labels.
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use super::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use super::item::Item;
@@ -10,6 +9,7 @@ use crate::auth::rbac::{Rule, aggregated_rules, is_aggregated};
 use crate::model::object;
 use crate::model::selector::label::Selector;
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 
 /// Under which it applies the rules.
 const MANAGER: &str = "clusterrole-aggregation-controller";

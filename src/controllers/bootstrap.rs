@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use super::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use super::item::Item;
@@ -12,6 +11,7 @@ use super::resources::{CONFIG_MAPS, SECRETS};
 use crate::auth::token::bootstrap::{expiration, signature, signer};
 use crate::cache::object::Object;
 use crate::model::status::Result;
+use crate::model::value::Value;
 use crate::registry::options::DeleteOptions;
 
 const TYPE: &str = "bootstrap.kubernetes.io/token";
@@ -106,7 +106,7 @@ fn is_token(change: &Change<'_>) -> bool {
 mod tests {
     use super::*;
     use crate::controllers::testing::World;
-    use serde_json::json;
+    use crate::model::value::json;
     use std::time::Duration;
 
     fn token(id: &str, expiration: &str) -> Value {
@@ -120,7 +120,7 @@ mod tests {
 
     fn signed(world: &World) -> Vec<String> {
         let data = world.get(&CONFIG_MAPS, PUBLIC, INFO)["data"].as_object().cloned().unwrap_or_default();
-        data.keys().cloned().collect()
+        data.keys().map(|key| key.to_string()).collect()
     }
 
     #[tokio::test(start_paused = true)]

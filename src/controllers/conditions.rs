@@ -1,6 +1,6 @@
 //! Conditions of a status: a list of objects by `type`.
 
-use serde_json::Value;
+use crate::model::value::Value;
 
 /// The condition of this type.
 pub fn find<'a>(status: &'a Value, ty: &str) -> Option<&'a Value> {
@@ -40,7 +40,7 @@ pub fn remove(conditions: &mut Vec<Value>, ty: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn a_condition_changes_with_its_status_or_reason() {

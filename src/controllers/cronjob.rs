@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::{Map, Value, json};
 
 use super::conditions;
 use super::events::Kind;
@@ -23,6 +22,7 @@ use crate::model::gotext::quote;
 use crate::model::object;
 use crate::model::status::Result;
 use crate::model::time::Time;
+use crate::model::value::{Map, Value, json};
 use crate::registry::options::DeleteOptions;
 
 /// An annotation of jobs: the time for which one was made.
@@ -197,7 +197,7 @@ impl Run<'_> {
     async fn create(&self, name: &str, due: Timestamp, zone: &TimeZone) -> Result<Option<Value>> {
         let (cron, template) = (&self.cron, &self.cron.spec()["jobTemplate"]);
         let map = |field: &str| template["metadata"][field].as_object().cloned().unwrap_or_default();
-        let mut annotations: Map<String, Value> = map("annotations");
+        let mut annotations: Map = map("annotations");
         let at = due.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string().replace("+00:00", "Z");
         annotations.insert(SCHEDULED.into(), at.into());
         let metadata = json!({

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use super::events::Kind;
 use super::harness::{Change, Controller, Cx, Follows, Keys, Next};
@@ -12,6 +11,7 @@ use super::resources::{CLAIMS, PODS};
 use crate::cache::index::POD_CLAIM;
 use crate::cache::object::Object;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 
 /// Key: a pod. The garbage collector takes its claims when it is gone.
 pub struct EphemeralVolumes;

@@ -1,7 +1,5 @@
 //! What a workload's pods were made from before: ControllerRevisions, each a pod template with a number.
 
-use serde_json::{Value, json};
-
 use super::deployment::hash::{set_name, template_hash};
 use super::harness::Cx;
 use super::item::Item;
@@ -10,6 +8,7 @@ use crate::cache::index::OWNER;
 use crate::cache::shelf::Shelf;
 use crate::model::object;
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 use crate::registry::options::DeleteOptions;
 
 /// The label by which pods and revisions name a template.
@@ -100,7 +99,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
             Value::Object(fields) => {
                 let fields = fields.iter().map(|(key, value)| (key.clone(), dense(value)));
                 let empty = [Value::Null, json!({}), json!([])];
-                fields.filter(|(_, value)| !empty.contains(value)).collect::<serde_json::Map<_, _>>().into()
+                fields.filter(|(_, value)| !empty.contains(value)).collect::<crate::model::value::Map>().into()
             }
             Value::Array(items) => items.iter().map(dense).collect(),
             other => other.clone(),

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::cache::object::Object;
 use crate::cache::shelf::Shelf;
 use crate::codec::protobuf::view::View;
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 use crate::registry::client::Target;
 use crate::schema::resource::Storage;
 

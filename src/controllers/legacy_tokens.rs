@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::json;
 
 use super::config::Config;
 use super::harness::{Change, Controller, Cut, Cx, Follows, Keys, Next};
@@ -16,6 +15,7 @@ use crate::model::object;
 use crate::model::pod;
 use crate::model::status::Result;
 use crate::model::time::Time;
+use crate::model::value::json;
 use crate::registry::options::DeleteOptions;
 
 /// How often all are looked at: what is counted is days.
@@ -169,7 +169,7 @@ mod tests {
         world.pass(YEAR - INTERVAL).await;
         let used = json!({"metadata": {"labels": {LAST_USED: "2026-12-01"}}});
         world.merge(SECRETS.at("d", "used"), used).await;
-        assert_eq!(world.get(&SECRETS, "d", "old")["metadata"]["labels"], serde_json::Value::Null);
+        assert_eq!(world.get(&SECRETS, "d", "old")["metadata"]["labels"], crate::model::value::Value::Null);
         world.pass(2 * INTERVAL).await;
         let invalid = |name: &str| world.get(&SECRETS, "d", name)["metadata"]["labels"][INVALID_SINCE].is_string();
         assert_eq!(["old", "used", "mounted", "by-hand"].map(invalid), [true, false, false, false]);

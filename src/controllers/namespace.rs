@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use super::batch::{self, BURST};
 use super::conditions;
@@ -16,6 +15,7 @@ use super::resources::{NAMESPACES, PODS};
 use crate::cache::shelf::Shelf;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 use crate::registry::client::Target;
 use crate::registry::options::DeleteOptions;
 use crate::schema::resource::{Resource, Verbs};

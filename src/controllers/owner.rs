@@ -1,13 +1,12 @@
 //! Owners: who controls an object, taking an orphan in, letting go of what is no longer selected.
 
-use serde_json::json;
-
 use super::harness::Cx;
 use super::item::Item;
 use crate::cache::object::{Object, Owner};
 use crate::model::names::GroupVersionKind;
 use crate::model::selector::label::Selector;
 use crate::model::status::{Result, Status};
+use crate::model::value::json;
 use crate::registry::client::Target;
 
 /// Whether an owner reference is of this kind, whatever its version.

@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::batch;
@@ -18,6 +17,7 @@ use crate::cache::index::POD_NODE;
 use crate::cache::object::Object;
 use crate::model::status::Result;
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 use crate::registry::options::DeleteOptions;
 
 /// How long a node must be missing before its pods are taken for lost.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
-
 use super::events::Kind;
 use super::harness::Cx;
 use super::item::{Item, view};
@@ -14,6 +12,7 @@ use crate::codec::protobuf::view::View;
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::{Map, Value, json};
 use crate::registry::options::DeleteOptions;
 
 /// The longest prefix of a pod's generated name that is used with a dash: a pod's name has at most 253 bytes.

@@ -1,7 +1,6 @@
 //! Volumes and claims that are in use stay until they are not: a finalizer holds them.
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use super::harness::{Change, Controller, Cut, Cx, Follows, Keys, Next};
 use super::item::Item;
@@ -12,6 +11,7 @@ use crate::cache::object::{Key, Object};
 use crate::codec::protobuf::view::View;
 use crate::model::object;
 use crate::model::status::Result;
+use crate::model::value::Value;
 
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
 const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
@@ -122,7 +122,7 @@ fn is_used(cut: &Cut, claim: &Item) -> bool {
 mod tests {
     use super::*;
     use crate::controllers::testing::{World, pod_spec};
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[tokio::test(start_paused = true)]
     async fn a_claim_stays_while_a_pod_uses_it() {

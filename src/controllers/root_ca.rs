@@ -1,7 +1,6 @@
 //! The ConfigMap `kube-root-ca.crt` of each namespace: by what its pods know this API.
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use super::config::Config;
 use super::harness::{Change, Controller, Cx, Follows, Keys, Next};
@@ -10,6 +9,7 @@ use super::pods::is_namespace_terminating;
 use super::resources::{CONFIG_MAPS, NAMESPACES};
 use crate::model::object;
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 
 const NAME: &str = "kube-root-ca.crt";
 const DESCRIPTION: &str = "kubernetes.io/description";

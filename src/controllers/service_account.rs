@@ -1,12 +1,12 @@
 //! The ServiceAccount `default` of each namespace: as which pods run that name no other.
 
 use async_trait::async_trait;
-use serde_json::json;
 
 use super::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use super::pods::is_namespace_terminating;
 use super::resources::{NAMESPACES, SERVICE_ACCOUNTS};
 use crate::model::status::Result;
+use crate::model::value::json;
 
 const DEFAULT: &str = "default";
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
-use serde_json::{Value, json};
 
 use super::conditions;
 use super::harness::{Change, Controller, Cut, Cx, Follows, Keys, Next};
@@ -16,6 +15,7 @@ use crate::cache::shelf::Shelf;
 use crate::model::object;
 use crate::model::status::Result;
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 
 const FINALIZER: &str = "networking.k8s.io/service-cidr-finalizer";
 /// The field manager of the status.
@@ -161,7 +161,7 @@ mod tests {
     }
 
     async fn address(world: &World, address: &str) {
-        let labels = json!({MANAGED_BY.0: MANAGED_BY.1, "ipaddress.kubernetes.io/ip-family": "IPv4"});
+        let labels = json!({(MANAGED_BY.0): MANAGED_BY.1, "ipaddress.kubernetes.io/ip-family": "IPv4"});
         let parent = json!({"resource": "services", "namespace": "d", "name": "s"});
         let object = json!({"metadata": {"name": address, "labels": labels}, "spec": {"parentRef": parent}});
         world.create(&IP_ADDRESSES, object).await;

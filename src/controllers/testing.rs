@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::config::Config;
 use super::resources::{EVENTS, Name};
 use crate::base::tasks::Tasks;
 use crate::controllers::item::Item;
+use crate::model::value::{Value, json};
 use crate::registry::client::{Client, Target};
 use crate::registry::fixture;
 use crate::registry::options::DeleteOptions;

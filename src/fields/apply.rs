@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
-
 use super::check::check;
 use super::compare::{Comparison, Form, compare, equal};
 use super::conflict::Conflicts;
@@ -19,6 +17,7 @@ use crate::model::gotext;
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::object;
 use crate::model::status::Status;
+use crate::model::value::{Map, Value};
 use crate::schema::resource::Shape;
 
 /// kubectl's record of what it applied before apply was the server's.
@@ -269,7 +268,7 @@ fn record(object: &mut Value, patch: &Value) {
     }
     let text = gotext::json(&applied) + "\n";
     let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) else { return };
-    annotations.insert(LAST_APPLIED.to_owned(), text.into());
+    annotations.insert(LAST_APPLIED.into(), text.into());
     let size: usize = annotations.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
     if size > MAX_ANNOTATIONS {
         annotations.remove(LAST_APPLIED);
@@ -285,8 +284,9 @@ mod tests {
     use crate::schema::catalog::Catalog;
     use crate::schema::structure::{self, Structure};
     use proptest::prelude::*;
-    use serde_json::json;
     use std::sync::Arc;
+
+    use crate::model::value::json;
 
     /// A Deployment over time: each write takes a second.
     struct World {

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde_json::{Map as Object, Value};
-
 use super::path::Element;
 use super::typed::{Keys, List, Map, Relation, Scalar, Type};
 use crate::model::gotext;
+use crate::model::value::{Map as Object, Value};
 
 /// What is wrong at a place of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +107,7 @@ impl Checker {
         }
     }
 
-    fn map(&self, fields: &Object<String, Value>, map: &Map<'_>) -> Faults {
+    fn map(&self, fields: &Object, map: &Map<'_>) -> Faults {
         let mut faults = Faults::default();
         for (name, value) in fields {
             let found = match map.value(name) {
@@ -250,8 +249,8 @@ fn doubles(value: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     fn faults(spec: Value) -> String {
         let ty = Type::Message(table::message("k8s.io.api.apps.v1.Deployment").expect("Deployment"));

@@ -1,12 +1,11 @@
 //! What two values of a type differ in.
 
-use serde_json::{Map as Object, Value};
-
 use super::check::{Faults, element, wrong_scalar};
 use super::path::{Element, same};
 use super::set::Set;
 use super::typed::{Atom, List, Map, Names, Relation, Scalar, Type};
 use crate::codec::json::dense::{shown, shows_unset};
+use crate::model::value::{Map as Object, Value};
 use crate::schema::table::{self, Field, Json, Message, Shape};
 
 /// Items of lists that are looked at pairwise at most.
@@ -106,7 +105,7 @@ impl<'v> Side<'v> {
     }
 
     /// The fields of a map, `None` when it is no map or null.
-    fn fields(self) -> Option<Option<&'v Object<String, Value>>> {
+    fn fields(self) -> Option<Option<&'v Object>> {
         match self {
             Side::Absent => None,
             Side::Zero(_) => Some(None),
@@ -205,7 +204,7 @@ impl Walk {
     }
 
     /// Nothing is in the map, nor shown of it.
-    fn is_bare(&self, fields: Option<Option<&Object<String, Value>>>, map: &Map<'_>) -> bool {
+    fn is_bare(&self, fields: Option<Option<&Object>>, map: &Map<'_>) -> bool {
         match fields {
             None => true,
             Some(fields) => fields.is_none_or(Object::is_empty) && !(self.sparse && shows_when_empty(map)),
@@ -215,8 +214,8 @@ impl Walk {
     /// Calls `visit` with each field of two maps, in order of name, that is not plainly the same on both sides.
     fn fields<'v>(
         &mut self,
-        left: Option<Option<&'v Object<String, Value>>>,
-        right: Option<Option<&'v Object<String, Value>>>,
+        left: Option<Option<&'v Object>>,
+        right: Option<Option<&'v Object>>,
         map: &Map<'_>,
         visit: &mut dyn FnMut(&mut Self, &str, Side<'v>, Side<'v>, Type<'_>),
     ) {
@@ -224,7 +223,7 @@ impl Walk {
         let mut extra: Vec<&str> = Vec::new();
         if let (true, Names::Message(message), true) = (self.sparse, map.names, left.is_some() != right.is_some()) {
             extra.extend(unset_fields(message).filter(|name| {
-                !a.is_some_and(|map| map.contains_key(*name)) && !b.is_some_and(|map| map.contains_key(*name))
+                !a.is_some_and(|map| map.contains_key(name)) && !b.is_some_and(|map| map.contains_key(name))
             }));
         }
         for (name, a, b) in Zip::new(a, b, extra) {
@@ -438,7 +437,7 @@ fn shows_when_empty(map: &Map<'_>) -> bool {
     }
 }
 
-type Entries<'v> = std::iter::Peekable<serde_json::map::Iter<'v>>;
+type Entries<'v> = std::iter::Peekable<crate::model::value::Iter<'v>>;
 
 /// The keys of two maps and some more, in order, with their values.
 struct Zip<'v> {
@@ -450,11 +449,7 @@ struct Zip<'v> {
 
 impl<'v> Zip<'v> {
     /// `extra` is sorted and holds no key of the maps.
-    fn new(
-        left: Option<&'v Object<String, Value>>,
-        right: Option<&'v Object<String, Value>>,
-        mut extra: Vec<&'v str>,
-    ) -> Self {
+    fn new(left: Option<&'v Object>, right: Option<&'v Object>, mut extra: Vec<&'v str>) -> Self {
         extra.reverse();
         Self { left: left.map(|map| map.iter().peekable()), right: right.map(|map| map.iter().peekable()), extra }
     }
@@ -489,7 +484,8 @@ mod tests {
     use crate::fields::managed;
     use crate::schema::table::{MESSAGES, message};
     use proptest::prelude::*;
-    use serde_json::json;
+
+    use crate::model::value::json;
 
     fn sets(kind: &str, left: Value, right: Value, form: Form) -> [Value; 3] {
         let ty = Type::Message(message(kind).expect("a message"));
@@ -527,7 +523,7 @@ mod tests {
         );
         let whole = json!({".": {}, "f:name": {}, "f:resources": {}});
         let key = |name: &str| format!("k:{{\"name\":\"{name}\"}}");
-        let of = |name: &str, below: Value| json!({"f:spec": {"f:containers": {key(name): below}}});
+        let of = |name: &str, below: Value| json!({"f:spec": {"f:containers": {(key(name)): below}}});
         assert_eq!(removed, of("b", whole.clone()));
         assert_eq!(modified, of("a", json!({"f:image": {}})));
         assert_eq!(added, of("c", whole));
@@ -580,7 +576,7 @@ mod tests {
 
         #[test]
         fn zip_visits_each_key_once(a in "[a-f]{0,6}", b in "[a-f]{0,6}") {
-            let map = |text: &str| text.chars().map(|c| (c.to_string(), Value::Null)).collect::<Object<_, _>>();
+            let map = |text: &str| text.chars().map(|c| (c.to_string(), Value::Null)).collect::<Object>();
             let (a, b) = (map(&a), map(&b));
             let keys: Vec<_> = Zip::new(Some(&a), Some(&b), vec!["x", "y"]).map(|(key, ..)| key.to_owned()).collect();
             let mut expected: Vec<_> = a.keys().chain(b.keys()).cloned().chain(["x".into(), "y".into()]).collect();

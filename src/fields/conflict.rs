@@ -70,7 +70,7 @@ impl Conflicts {
 mod tests {
     use super::*;
     use crate::fields::managed;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn messages_are_stocks() {

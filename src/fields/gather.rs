@@ -1,11 +1,10 @@
 //! The set of a value's fields: what a manager owns who applies it.
 
-use serde_json::Value;
-
 use super::check::element;
 use super::path::Element;
 use super::set::Set;
 use super::typed::{List, Map, Relation, Type};
+use crate::model::value::Value;
 
 /// The fields of a checked value. Only what is there counts: nothing is taken for granted from its type.
 pub fn fields(value: &Value, ty: Type<'_>) -> Set {
@@ -31,7 +30,7 @@ fn map_fields(value: &Value, map: &Map<'_>) -> Set {
         let declared = map.declared(name);
         let Some(ty) = declared.or(map.values) else { continue };
         let (own, below) = gather(value, ty);
-        let empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+        let empty = value.is_null() || value.as_object().is_some_and(crate::model::value::Map::is_empty);
         set.add(Element::field(name), own || empty || declared.is_none(), below);
     }
     set
@@ -59,8 +58,8 @@ fn list_items(value: &Value, list: &List<'_>) -> Set {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn fields_are_those_that_stock_sees() {

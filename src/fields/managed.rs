@@ -1,9 +1,8 @@
 //! `metadata.managedFields`: who set which fields, in which version, and when.
 
-use serde_json::{Map, Value, json};
-
 use super::set::Set;
 use crate::model::gotext;
+use crate::model::value::{Map, Value, json};
 
 /// Entries of operation Update kept at most; older ones are put together as `ancient-changes`.
 pub const MAX_UPDATERS: usize = 10;
@@ -108,7 +107,7 @@ impl Entry {
     fn read(value: Value, index: usize) -> Result<Self, String> {
         let Value::Object(mut map) = value else { return Err("operation must be `Apply` or `Update`".into()) };
         let mut text = |name: &str| match map.remove(name) {
-            Some(Value::String(text)) => text,
+            Some(Value::String(text)) => text.into(),
             _ => String::new(),
         };
         let operation = match text("operation").as_str() {
@@ -137,7 +136,7 @@ impl Entry {
         let mut map = Map::new();
         let mut put = |name: &str, text: String| {
             if !text.is_empty() {
-                map.insert(name.to_owned(), text.into());
+                map.insert(name.into(), text.into());
             }
         };
         put("manager", self.manager);
@@ -146,7 +145,7 @@ impl Entry {
         put("subresource", self.subresource);
         put("time", self.time.unwrap_or_default());
         put("fieldsType", "FieldsV1".to_owned());
-        map.insert("fieldsV1".to_owned(), self.fields.into_value());
+        map.insert("fieldsV1".into(), self.fields.into_value());
         Value::Object(map)
     }
 }
@@ -285,7 +284,7 @@ pub fn keep_times(old: &Value, new: &mut Value) {
 /// Whether two maps are equal but for one field, of which `same` decides where both have it.
 fn equal_but(a: &Value, b: &Value, field: &str, same: impl Fn(&Value, &Value) -> bool) -> bool {
     let (Value::Object(a), Value::Object(b)) = (a, b) else { return false };
-    let others = |map: &Map<String, Value>| map.len() - usize::from(map.contains_key(field));
+    let others = |map: &Map| map.len() - usize::from(map.contains_key(field));
     others(a) == others(b)
         && a.iter().all(|(name, value)| match b.get(name) {
             Some(other) if name == field => same(value, other),

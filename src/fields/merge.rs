@@ -1,10 +1,9 @@
 //! One value laid over another, as apply merges what is applied into what is there.
 
-use serde_json::{Map as Object, Value};
-
 use super::check::{Faults, element, wrong_scalar};
 use super::path::Element;
 use super::typed::{Atom, List, Map, Relation, Scalar, Type};
+use crate::model::value::{Map as Object, Value};
 
 /// `right` laid over `left`: maps field by field, lists item by item where their items can be told apart, in the order
 /// of `right` as far as it has one; everything else is `right`'s.
@@ -62,7 +61,7 @@ fn maps(left: Option<&Value>, right: Option<&Value>, map: &Map<'_>, faults: &mut
         return last(left, right);
     }
     let mut out = Object::new();
-    let only_right = b.iter().filter(|(name, _)| !a.contains_key(*name)).map(|(name, value)| (name, None, Some(value)));
+    let only_right = b.iter().filter(|(name, _)| !a.contains_key(name)).map(|(name, value)| (name, None, Some(value)));
     for (name, left, right) in a.iter().map(|(name, value)| (name, Some(value), b.get(name))).chain(only_right) {
         let Some(ty) = map.value(name) else {
             faults.extend(Faults::one("schema error: invalid atom: inlined").below(&Element::field(name)));
@@ -231,7 +230,8 @@ mod tests {
     use crate::fields::check::check;
     use crate::schema::table::{Json, MESSAGES, Message, message};
     use proptest::prelude::*;
-    use serde_json::json;
+
+    use crate::model::value::json;
 
     fn pod(left: Value, right: Value) -> Value {
         let ty = Type::Message(message("k8s.io.api.core.v1.Pod").expect("Pod"));

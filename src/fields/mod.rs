@@ -1,6 +1,6 @@
 //! Which fields an object has and who owns them: field sets, `metadata.managedFields`, server-side apply, and patches.
 //!
-//! Pure functions over `serde_json::Value`, led by the tables of `schema`; times and names are passed in. It never
+//! Pure functions over `crate::model::value::Value`, led by the tables of `schema`; times and names are passed in. It never
 //! stores, defaults, prunes or validates an object.
 //!
 //! In reading order: `path` (a step to a field), `set` (sets of paths), `typed` (one view of built-in and custom

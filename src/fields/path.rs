@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use compact_str::CompactString;
-use serde_json::{Number, Value};
 
 use crate::codec::json::parse;
 use crate::model::gotext;
+use crate::model::value::{Number, Value};
 
 /// One step. Names come before keys, keys before values, values before indexes.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ impl Element {
             b'f' => Ok(Element::Field(rest.into())),
             b'v' => Ok(Element::Value(value()?)),
             b'k' => match value()? {
-                Value::Object(map) => Ok(Element::Key(map.into_iter().map(|(k, v)| (k.into(), v)).collect())),
+                Value::Object(map) => Ok(Element::Key(map.into_iter().collect())),
                 _ => Err(malformed("expect { or n")),
             },
             b'i' => gotext::atoi(rest).map(Element::Index).map_err(Unknown::Malformed),
@@ -251,7 +251,7 @@ pub fn plain_string(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn text(element: &Element) -> String {
         let mut out = String::new();

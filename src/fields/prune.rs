@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use super::check::check;
 use super::gather;
 use super::managed::{Entry, Fields};
@@ -12,6 +10,7 @@ use super::set::Set;
 use super::typed::Type;
 use super::update::{Context, Converted};
 use crate::codec::json::{convert, dense};
+use crate::model::value::Value;
 use crate::schema::resource::Shape;
 
 /// An object in full, in a version.
@@ -80,8 +79,8 @@ pub fn full(sparse: &Value, shape: &Shape, api_version: &str, kind: &str) -> Val
         Shape::Custom(_) => sparse.clone(),
     };
     if let Value::Object(map) = &mut full {
-        map.insert("apiVersion".to_owned(), api_version.into());
-        map.insert("kind".to_owned(), kind.into());
+        map.insert("apiVersion".into(), api_version.into());
+        map.insert("kind".into(), kind.into());
     }
     full
 }
@@ -172,8 +171,8 @@ mod tests {
     use crate::fields::{apply::apply, managed, update::update};
     use crate::model::names::GroupVersionKind;
     use crate::model::time::Time;
+    use crate::model::value::json;
     use crate::schema::structure::{Kind, Structure};
-    use serde_json::json;
     use std::sync::Arc;
 
     const OLD: &str = "example.com/v1";

@@ -1,10 +1,9 @@
 //! A set of fields after its type has changed: what was granular and is atomic now is owned as a whole.
 
-use serde_json::Value;
-
 use super::path::Element;
 use super::set::Set;
 use super::typed::{Map, Relation, Type};
+use crate::model::value::{Text, Value};
 
 /// The set as the type wants it. `None`: it is so already.
 pub fn reconcile(set: &Set, ty: Type<'_>) -> Option<Set> {
@@ -18,7 +17,7 @@ pub fn reconcile(set: &Set, ty: Type<'_>) -> Option<Set> {
 pub fn is_stale(fields: &Value, ty: Type<'_>) -> bool {
     let Value::Object(entries) = fields else { return true };
     // What has no field below it is a leaf, which every type allows.
-    let leads_on = |(key, below): &(&String, &Value)| match below {
+    let leads_on = |(key, below): &(&Text, &Value)| match below {
         Value::Object(below) => *key != "." && below.keys().any(|key| key != "."),
         _ => true,
     };
@@ -104,8 +103,8 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table::message;
-    use serde_json::json;
 
     #[test]
     fn what_became_atomic_is_owned_as_a_whole() {

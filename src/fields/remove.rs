@@ -1,11 +1,10 @@
 //! A value without a set of fields.
 
-use serde_json::{Map as Object, Value};
-
 use super::check::element;
 use super::path::Element;
 use super::set::Set;
 use super::typed::{List, Map, Relation, Type};
+use crate::model::value::{Map as Object, Value};
 
 /// The value without the members of the set and what lies below them. A map or list that loses all it has becomes
 /// null; so does an atomic one that loses a part.
@@ -21,7 +20,7 @@ pub fn remove(value: &Value, set: &Set, ty: Type<'_>) -> Value {
     }
 }
 
-fn remove_fields(fields: &Object<String, Value>, set: &Set, map: &Map<'_>) -> Value {
+fn remove_fields(fields: &Object, set: &Set, map: &Map<'_>) -> Value {
     let mut out = Object::new();
     for (name, value) in fields {
         let kept = match (set.node(&Element::field(name)), map.value(name)) {
@@ -49,8 +48,8 @@ fn remove_items(items: &[Value], set: &Set, list: &List<'_>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table::message;
-    use serde_json::json;
 
     #[test]
     fn members_go_with_all_below_them() {

@@ -1,10 +1,9 @@
 //! The list of managers as the scale subresource shows it, and back: who owns the replicas.
 
-use serde_json::Value;
-
 use super::managed::{self, Entry, Fields};
 use super::path::Element;
 use super::set::Set;
+use crate::model::value::Value;
 
 /// Where the replicas stand, by the `apiVersion` of the scaled object; `None` where a version has none. Managers of
 /// other versions are forgotten.
@@ -88,7 +87,7 @@ fn owns(entry: &Entry, path: &[Element]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     const REPLICAS: &Replicas<'_> = &[("apps/v1", Some(&["spec", "replicas"])), ("apps/v0", None)];
 

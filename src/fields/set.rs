@@ -1,9 +1,8 @@
 //! A set of paths as a tree, its algebra, and its JSON: FieldsV1.
 
-use serde_json::{Map, Value};
-
 use super::path::{Element, Path, Unknown, plain_string};
 use super::typed::Type;
+use crate::model::value::{Map, Value};
 
 /// Paths, sorted. Every node is a member or leads to one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -227,14 +226,14 @@ impl Set {
         Value::Object(self.to_map(&mut text))
     }
 
-    fn to_map(&self, text: &mut String) -> Map<String, Value> {
+    fn to_map(&self, text: &mut String) -> Map {
         let entries = self.nodes.iter().map(|node| {
             text.clear();
             node.element.write(text);
             let key = text.clone();
             let mut below = node.children.to_map(text);
             if node.member && !below.is_empty() {
-                below.insert(".".to_owned(), Value::Object(Map::new()));
+                below.insert(".".into(), Value::Object(Map::new()));
             }
             (key, Value::Object(below))
         });
@@ -298,7 +297,8 @@ impl Set {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+
+    use crate::model::value::json;
 
     fn set(fields: Value) -> Set {
         Set::from_value(&fields).expect("FieldsV1")

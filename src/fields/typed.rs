@@ -1,8 +1,7 @@
 //! One view of built-in and custom types, as far as apply looks at them: maps, lists and scalars, what is atomic, and
 //! what tells the items of a list apart (KEP-555; OpenAPI's `x-kubernetes-list-type`, `-list-map-keys`, `-map-type`).
 
-use serde_json::Value;
-
+use crate::model::value::Value;
 use crate::schema::resource::Shape;
 use crate::schema::structure::{self, Structure};
 use crate::schema::table::{self, Field, Json, ListKind, Message};

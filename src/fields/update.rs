@@ -3,8 +3,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
-
 use super::check::check;
 use super::compare::{Comparison, Form, compare};
 use super::managed::{self, Entry, Fields, Operation};
@@ -15,6 +13,7 @@ use super::typed::Type;
 use crate::model::names::GroupVersionKind;
 use crate::model::object;
 use crate::model::time::Time;
+use crate::model::value::{Map, Value};
 use crate::schema::resource::Shape;
 
 /// Who writes what, and how.
@@ -272,8 +271,8 @@ fn converted(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table::message;
-    use serde_json::json;
 
     const UID: &str = "11111111-2222-3333-4444-555555555555";
 

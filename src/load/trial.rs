@@ -133,6 +133,6 @@ impl Trial {
 /// How many pods there are.
 async fn pods_of(connection: &super::connection::Connection) -> Result<u64> {
     let list = connection.expect(Ask::get("/api/v1/pods?limit=1")).await?;
-    let list: serde_json::Value = serde_json::from_slice(&list).map_err(LoadError::of("a list"))?;
+    let list: crate::model::value::Value = serde_json::from_slice(&list).map_err(LoadError::of("a list"))?;
     Ok(list["metadata"]["remainingItemCount"].as_u64().unwrap_or(0) + 1)
 }

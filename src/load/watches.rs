@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -16,6 +15,7 @@ use super::error::{LoadError, Result};
 use super::report::{Aim, Report};
 use super::writes::status_patch;
 use crate::base::clock::Clock;
+use crate::model::value::Value;
 
 const WATCHERS: usize = 1_000;
 /// Pods that change in turn.

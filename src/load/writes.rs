@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::Method;
-use serde_json::Value;
 
 use super::bodies::{self, LEASE, NAMESPACE, POD};
 use super::connection::{Ask, JSON, PROTOBUF};
 use super::crowd::{Crowd, Taken};
 use super::error::{LoadError, Result};
 use super::report::{Aim, Report};
+use crate::model::value::Value;
 
 const PODS: &str = "/api/v1/namespaces/bench/pods";
 const MAPS: &str = "/api/v1/namespaces/bench/configmaps";

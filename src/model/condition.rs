@@ -1,8 +1,7 @@
 //! Conditions as newer kinds have them (`metav1.Condition`): a list by `type`, each with the generation that it is of.
 
-use serde_json::Value;
-
 use super::time::Time;
+use crate::model::value::Value;
 
 /// Puts a condition of a status in the place of the one of its type, or at the end. Its time is `now` when it is new
 /// or its status is another, else the one there was. Whether anything has changed.
@@ -29,7 +28,7 @@ pub fn set(status: &mut Value, mut condition: Value, now: Time) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn a_condition_keeps_its_place_and_the_time_of_its_status() {

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::Value;
-
 use super::gotext;
+use crate::model::value::Value;
 
 /// A place in an object: a step and the place above it. It lives on the stack and costs nothing until printed.
 #[derive(Clone, Copy, Debug)]

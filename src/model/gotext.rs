@@ -2,7 +2,7 @@
 
 use std::num::IntErrorKind;
 
-use serde_json::{Number, Value};
+use crate::model::value::{Number, Value};
 
 /// Go's `%q`: quoted, with Go's escapes.
 pub fn quote(text: &str) -> String {
@@ -144,7 +144,7 @@ pub fn value(value: &Value) -> String {
         Value::Null => "<nil>".into(),
         Value::Bool(flag) => flag.to_string(),
         Value::Number(number) => self::number(number),
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.to_string(),
         Value::Array(items) => {
             let items: Vec<_> = items.iter().map(self::value).collect();
             format!("[{}]", items.join(" "))
@@ -196,7 +196,7 @@ pub fn atoi(text: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn quotes_as_go_does() {

@@ -1,8 +1,7 @@
 //! `IntOrString`: a number, or a share as in `25%`.
 
-use serde_json::Value;
-
 use super::gotext;
+use crate::model::value::Value;
 
 /// Which way a share of a total is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +37,7 @@ pub fn percent(value: &Value) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn shares_are_rounded() {

@@ -25,5 +25,6 @@ pub mod status;
 pub mod syntax;
 pub mod time;
 pub mod url;
+pub mod value;
 pub mod version;
 pub mod volume;

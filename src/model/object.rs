@@ -1,14 +1,14 @@
 //! An object in JSON: how its metadata is read and written.
 
-use serde_json::{Map, Value};
+use crate::model::value::{Map, Value};
 
 /// The object's metadata; empty when it has none.
-pub fn metadata(object: &Value) -> Option<&Map<String, Value>> {
+pub fn metadata(object: &Value) -> Option<&Map> {
     object.get("metadata")?.as_object()
 }
 
 /// The object's metadata to write to; made when it has none. `None` when the object is no JSON object.
-pub fn metadata_mut(object: &mut Value) -> Option<&mut Map<String, Value>> {
+pub fn metadata_mut(object: &mut Value) -> Option<&mut Map> {
     let slot = object.as_object_mut()?.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
     if !slot.is_object() {
         *slot = Value::Object(Map::new());
@@ -70,14 +70,14 @@ pub fn set_meta(object: &mut Value, field: &str, value: Value) {
     if value.is_null() {
         meta.remove(field);
     } else {
-        meta.insert(field.to_owned(), value);
+        meta.insert(field.into(), value);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn metadata_is_read_and_written() {

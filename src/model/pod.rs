@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use super::object;
+use crate::model::value::Value;
 
 pub const CONTAINERS: &str = "containers";
 pub const INIT_CONTAINERS: &str = "initContainers";
@@ -117,7 +116,7 @@ fn secrets_of_volume(volume: &Value) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn every_reference_to_a_secret_is_seen() {

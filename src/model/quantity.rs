@@ -6,9 +6,9 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use compact_str::{CompactString, ToCompactString, format_compact};
-use serde_json::Value;
 
 use super::decimal::Decimal;
+use crate::model::value::Value;
 
 /// Longer texts are refused. Stock has no limit of its own.
 const MOST_BYTES: usize = 1024;

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::{Map, Value};
-
 use super::field::{FieldError, aggregate};
 use super::gotext;
 use super::names::{GroupResource, GroupVersionKind};
+use crate::model::value::{Map, Value};
 
 /// An answer of kind `Status` (API convention "Response Status Kind").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -333,7 +332,7 @@ impl Cause {
     }
 }
 
-fn put(out: &mut Map<String, Value>, key: &str, text: &str) {
+fn put(out: &mut Map, key: &str, text: &str) {
     if !text.is_empty() {
         out.insert(key.into(), text.into());
     }
@@ -351,7 +350,7 @@ impl std::error::Error for Status {}
 mod tests {
     use super::*;
     use crate::model::field::Path;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn shapes_match_stock() {

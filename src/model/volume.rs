@@ -1,6 +1,6 @@
 //! A PersistentVolume in JSON: the claim it is bound to, and the secrets that are read to mount it.
 
-use serde_json::Value;
+use crate::model::value::Value;
 
 /// Sources whose secret is in the claim's namespace when they name none.
 const BY_CLAIM: [&str; 5] = ["cephfs", "flexVolume", "rbd", "scaleIO", "iscsi"];
@@ -48,7 +48,7 @@ fn text<'a>(object: &'a Value, field: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn kubelets_read_what_mounts_need() {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use crate::model::value::Value;
 
 /// How long a job runs whose command says nothing else.
 pub const JOB: Duration = Duration::from_secs(1);
@@ -96,7 +96,7 @@ fn span(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn job(command: Value) -> Run {
         run(&json!({"command": command}), true)

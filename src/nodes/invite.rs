@@ -1,8 +1,7 @@
 //! Who may join: a bootstrap token, and what its users may do. kubeadm makes the same.
 
-use serde_json::{Value, json};
-
 use crate::auth::token::bootstrap_secret::BootstrapSecret;
+use crate::model::value::{Value, json};
 use crate::registry::client::Target;
 use crate::remote::api::Api;
 use crate::remote::error::Result;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
 
 use super::pod::condition;
 use crate::model::object;
+use crate::model::value::{Value, json};
 use crate::pki::asking::ask;
 use crate::pki::authority::Leaf;
 use crate::pki::error::PkiError;

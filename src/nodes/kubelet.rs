@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +17,7 @@ use crate::base::backoff::Backoff;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::model::object;
+use crate::model::value::{Value, json};
 use crate::registry::client::Target;
 use crate::remote::api::Api;
 use crate::remote::error::{RemoteError, Result};

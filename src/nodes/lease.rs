@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::model::object;
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 use crate::registry::client::Target;
 use crate::remote::api::Api;
 use crate::remote::error::Result;

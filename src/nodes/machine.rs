@@ -2,10 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use serde_json::{Map, Value, json};
-
 use crate::base::entropy::Entropy;
 use crate::model::quantity::Quantity;
+use crate::model::value::{Map, Value, json};
 
 /// The version that nodes claim.
 const VERSION: &str = "v1.36.3";
@@ -16,12 +15,12 @@ const HEX: &[u8] = b"0123456789abcdef";
 
 /// Resources and how much there is of each, as the API writes it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Capacity(Map<String, Value>);
+pub struct Capacity(Map);
 
 impl Default for Capacity {
     fn default() -> Self {
         let amounts = [("cpu", "8"), ("ephemeral-storage", "100Gi"), ("memory", "32Gi"), ("pods", "110")];
-        Self(amounts.into_iter().map(|(name, amount)| (name.to_owned(), amount.into())).collect())
+        Self(amounts.into_iter().collect())
     }
 }
 
@@ -36,7 +35,7 @@ impl Capacity {
             if quantity.sign() < 0 {
                 return Err(format!("{name}: must not be negative"));
             }
-            capacity.0.insert(name.to_owned(), amount.into());
+            capacity.0.insert(name.into(), amount.into());
         }
         Ok(capacity)
     }

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::command::{Run, run};
 use crate::base::backoff::Backoff;
 use crate::model::object;
+use crate::model::value::Value;
 
 /// A container that ended is started again at once the first time, then after this.
 const RESTART: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(300));
@@ -361,7 +361,7 @@ fn time(value: &Value) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).expect("a time")

@@ -1,10 +1,10 @@
 //! What a node says of a pod: the status as a kubelet writes it.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
 
 use super::pod::{Container, End, Phase, Pod, Role, State};
 use crate::model::gotext;
+use crate::model::value::{Map, Value, json};
 
 /// The conditions that a node sets, in a kubelet's order.
 pub(super) const CONDITIONS: [&str; 5] =
@@ -181,8 +181,8 @@ fn ended(end: End, id: &str) -> Value {
 /// Limits and requests as they were asked for.
 fn amounts(resources: &Value) -> Value {
     let both = ["limits", "requests"].into_iter();
-    let given = both.filter_map(|part| Some((part.to_owned(), resources[part].as_object()?.clone().into())));
-    Value::Object(given.collect::<Map<_, _>>())
+    let given = both.filter_map(|part| Some((part, resources[part].as_object()?.clone())));
+    Value::Object(given.collect::<Map>())
 }
 
 /// In whole seconds, as the API has times.

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 
 use super::authority::Leaf;
 use super::error::Result;
+use crate::model::value::Value;
 
 /// What a client needs to know.
 #[derive(Clone, Copy, Debug)]

@@ -1,11 +1,10 @@
 //! Writes as the default admission plugins let them through, change them or refuse them.
 
-use serde_json::{Value, json};
-
 use super::client::{Client, Target};
 use super::fixture::{admitted_client, value};
 use super::options::DeleteOptions;
 use crate::model::status::Status;
+use crate::model::value::{Value, json};
 
 const POD: Target = Target::new("", "pods", "default", "p");
 

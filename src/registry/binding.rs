@@ -1,7 +1,5 @@
 //! Binding: a pod is given its node, once. What `POST pods/NAME/binding` and `POST bindings` do.
 
-use serde_json::{Map, Value, json};
-
 use super::core::{Registry, Step};
 use super::meta;
 use super::options::WriteOptions;
@@ -12,6 +10,7 @@ use crate::model::names::{GroupResource, GroupVersionKind};
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::syntax::path_segment;
+use crate::model::value::{Map, Value, json};
 use crate::rules::all;
 use crate::rules::at::At;
 use crate::schema::table;
@@ -129,7 +128,7 @@ fn assign(pod: &mut Value, binding: &Value, now: &str) -> std::result::Result<()
 }
 
 /// Adds a condition or replaces the one of its type; its transition time is kept while its status stays.
-fn set_condition(status: &mut Map<String, Value>, mut condition: Value, now: &str) {
+fn set_condition(status: &mut Map, mut condition: Value, now: &str) {
     let conditions = status.entry("conditions").or_insert_with(|| json!([]));
     if !conditions.is_array() {
         *conditions = json!([]);

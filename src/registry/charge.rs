@@ -3,7 +3,6 @@
 use std::sync::Weak;
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use super::core::{Parts, Registry};
 use super::options::WriteOptions;
@@ -14,6 +13,7 @@ use crate::auth::identity::{APISERVER, MASTERS, User};
 use crate::model::names::GroupResource;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 
 /// Weak, for the registry holds the plugins.
 struct Charger(Weak<Parts>);

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::core::Registry;
 use super::decode::decode;
@@ -18,6 +17,7 @@ use crate::cache::object::Object;
 use crate::model::names::GroupResource;
 use crate::model::revision::Revision;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 
 /// Writes as one user. Cheap to clone.
 #[derive(Clone)]

@@ -4,7 +4,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
 
 use super::custom::objects;
 use super::hooks::Hooks;
@@ -23,6 +22,7 @@ use crate::model::object;
 use crate::model::revision::Revision;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::{Map, Value};
 use crate::rules::all;
 use crate::rules::kind::{self, Cx, Rules};
 use crate::schema::catalog::Live;
@@ -147,7 +147,7 @@ impl Registry {
     }
 
     /// The labels of the object's namespace, where its rules read them.
-    fn namespace_labels(&self, at: &Address) -> Option<Map<String, Value>> {
+    fn namespace_labels(&self, at: &Address) -> Option<Map> {
         if !rules(&at.resource).reads_namespace {
             return None;
         }

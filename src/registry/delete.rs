@@ -1,7 +1,5 @@
 //! Delete and deletecollection: preconditions, grace, finalizers, propagation.
 
-use serde_json::Value;
-
 use super::core::{Current, Registry, Step, rules};
 use super::custom::objects;
 use super::hooks::Grace;
@@ -13,6 +11,7 @@ use crate::model::names::GroupResource;
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::Value;
 use crate::rules::kind::Rules;
 
 /// What a round of a delete decides.
@@ -228,8 +227,8 @@ fn collection_finalizers(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::rules::kind::NONE;
-    use serde_json::json;
 
     fn finalizers(before: &[&str], options: &DeleteOptions, orphan_by_default: bool) -> Option<Vec<String>> {
         let rules = Rules { orphan_by_default, ..NONE };

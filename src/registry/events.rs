@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::client::{Client, Target};
 use crate::base::clock::Clock;
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 
 /// The longest note of an event, in bytes.
 pub const MAX_NOTE: usize = 1024;

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::client::{Client, Target};
 use super::core::{Parts, Registry};
 use super::hooks::services::ranges::Ranges;
@@ -22,6 +20,8 @@ use crate::base::tasks::Tasks;
 use crate::cache::handle::{Cache, Options};
 use crate::cache::limits::Limits;
 use crate::model::time::Time;
+use crate::model::value::Value;
+use crate::model::value::json;
 use crate::schema::catalog::{Catalog, Live};
 use crate::store::contract::Store;
 use crate::store::memory::Memory;
@@ -86,7 +86,7 @@ pub async fn client_with(plugins: &[&str]) -> Client {
     let client = Client::new(&registry, User::new("tester", &["system:masters", "system:authenticated"]), "tester");
     for (resource, namespace) in [("namespaces", ""), ("serviceaccounts", "default")] {
         let target = Target::new("", resource, namespace, "default");
-        client.create(target, &serde_json::json!({"metadata": {"name": "default"}})).await.expect("created");
+        client.create(target, &json!({"metadata": {"name": "default"}})).await.expect("created");
     }
     client
 }

@@ -1,11 +1,10 @@
 //! What a write does to an object's metadata beyond its kind's strategy: identity, place, deletion.
 
-use serde_json::{Value, json};
-
 use crate::base::entropy::Entropy;
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 use crate::schema::resource::Resource;
 
 /// The longest name made from a `generateName`: a prefix beyond 58 bytes is cut.

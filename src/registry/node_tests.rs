@@ -1,13 +1,12 @@
 //! What NodeRestriction lets a kubelet write.
 
-use serde_json::{Value, json};
-
 use super::client::{Client, Target};
 use super::fixture::{client_with, value};
 use super::options::{DeleteOptions, WriteOptions};
 use super::request::{Address, Caller};
 use crate::auth::identity::{NODES, User};
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
 

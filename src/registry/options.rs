@@ -197,7 +197,7 @@ fn validate_manager(manager: &str, errors: &mut FieldErrors) {
 fn validate_dry_run(dry_run: &[String], errors: &mut FieldErrors) {
     if dry_run.iter().any(|value| value != "All") {
         let root = Path::Root;
-        let given = serde_json::Value::from(dry_run.to_vec());
+        let given = crate::model::value::Value::from(dry_run.to_vec());
         errors.push(FieldError::not_supported(&root.name("dryRun"), &given, &["All"]));
     }
 }

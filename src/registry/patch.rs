@@ -1,7 +1,5 @@
 //! Patches: the object is read, changed as the patch says, and written like any other update.
 
-use serde_json::Value;
-
 use super::core::Registry;
 use super::decode::decode;
 use super::options::{FieldValidation, WriteOptions};
@@ -12,6 +10,7 @@ use crate::fields::managed;
 use crate::fields::patch::{Validation, json, merge, settle, strategic, text};
 use crate::fields::resets::resets;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 use crate::schema::resource::{Resource, Shape};
 
 /// A patch as it came.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::client::{Client, Target};
 use super::core::Registry;
 use super::fixture::{admitted_client, client_with, registry_with, value};
@@ -15,6 +13,7 @@ use crate::auth::authorizer::{self, AlwaysDeny};
 use crate::auth::identity::User;
 use crate::model::names::GroupResource;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 
 const POD: Target = Target::new("", "pods", "default", "p");
 const NAMESPACE: Target = Target::new("", "namespaces", "", "default");

@@ -1,7 +1,5 @@
 //! Objects that are answered and forgotten: the reviews. They go through admission and validation like all others.
 
-use serde_json::{Value, json};
-
 use super::core::{Registry, rules};
 use super::options::WriteOptions;
 use super::request::{Address, Caller};
@@ -9,6 +7,7 @@ use crate::admission::chain::Operation;
 use crate::model::names::GroupVersionKind;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 use crate::rules::at::At;
 
 impl Registry {

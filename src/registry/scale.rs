@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
-
 use super::core::Registry;
 use super::custom::objects;
 use super::meta;
@@ -23,6 +21,7 @@ use crate::model::names::GroupVersionKind;
 use crate::model::object;
 use crate::model::selector::label::Selector;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Map, Value, json};
 use crate::rules::custom::scale::{self as custom, find, steps};
 use crate::schema::resource::{Resource, Shape};
 use crate::schema::table::API_AUTOSCALING_V1_SCALE as SCALE;
@@ -238,7 +237,7 @@ fn check(name: &str, new: &Value) -> Result<()> {
 }
 
 /// What a Scale has of the scaled object's metadata.
-fn metadata(value: &Value) -> Map<String, Value> {
+fn metadata(value: &Value) -> Map {
     let fields = ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"];
     let of = |field: &str| Some((field.to_owned(), object::metadata(value)?.get(field)?.clone()));
     fields.into_iter().filter_map(of).collect()

@@ -1,13 +1,12 @@
 //! What services are given, and what becomes of it.
 
-use serde_json::{Value, json};
-
 use super::client::{Client, Target};
 use super::fixture::{admitted_client, value};
 use super::options::DeleteOptions;
 use super::request::{Address, Caller, Written};
 use crate::auth::identity::User;
 use crate::model::names::GroupResource;
+use crate::model::value::{Value, json};
 
 const A: Target = Target::new("", "services", "default", "a");
 const ADDRESS: Target = Target::new("networking.k8s.io", "ipaddresses", "", "");

@@ -1,7 +1,5 @@
 //! Stages of a write that every kind goes through: defaults, ownership of fields, admission.
 
-use serde_json::{Value, json};
-
 use super::core::Registry;
 use super::custom::objects;
 use super::options::WriteOptions;
@@ -14,6 +12,7 @@ use crate::fields::update::{Context, Convert, Converted, update};
 use crate::model::names::GroupVersion;
 use crate::model::object;
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 use crate::rules::all;
 use crate::schema::convert;
 use crate::schema::resource::Resource;

@@ -1,9 +1,8 @@
 //! Objects that an older server stored in another version of their kind.
 
-use serde_json::Value;
-
 use crate::cache::stored::Convert;
 use crate::model::names::GroupVersionKind;
+use crate::model::value::Value;
 use crate::schema::catalog::Live;
 use crate::schema::convert;
 

@@ -1,11 +1,10 @@
 //! Conversations with the registry.
 
-use serde_json::json;
-
 use super::client::Target;
 use super::fixture::{client, value};
 use super::options::{DeleteOptions, ListOptions};
 use super::request::Address;
+use crate::model::value::json;
 
 const A: Target = Target::new("", "configmaps", "default", "a");
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
-
 use super::core::{Current, Done, Registry, Step, rules, storage};
 use super::custom::objects;
 use super::meta;
@@ -14,6 +12,7 @@ use crate::model::field::{FieldError, FieldErrors, Path};
 use crate::model::names::GroupVersionKind;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Map, Value, json};
 use crate::rules::at::At;
 use crate::rules::kind::{Cx, Part, Rules};
 use crate::rules::strategy;

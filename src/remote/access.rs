@@ -6,7 +6,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Uri;
-use serde_json::Value;
 use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
@@ -14,6 +13,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use super::error::{RemoteError, Result};
 use crate::auth::identity::Secret;
 use crate::codec::yaml::read::read;
+use crate::model::value::Value;
 use crate::pki::authority::Leaf;
 use crate::pki::certificate::Certificate;
 

@@ -8,7 +8,6 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
 
 use super::access::Access;
 use super::connection::Connection;
@@ -18,6 +17,7 @@ use crate::codec::protobuf::decode::to_value;
 use crate::codec::protobuf::encode::encode;
 use crate::codec::protobuf::envelope::{Envelope, wrap};
 use crate::model::names::GroupResource;
+use crate::model::value::{Value, json};
 use crate::registry::client::Target;
 use crate::schema::catalog::Catalog;
 use crate::schema::resource::{Resource, Shape};

@@ -1,6 +1,6 @@
 //! What goes wrong between a client and a server.
 
-use serde_json::Value;
+use crate::model::value::Value;
 
 /// Names the server or the file, and what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use serde_json::Value;
 
 use super::api::read;
 use super::connection::Connection;
 use super::error::{RemoteError, Result};
 use crate::codec::wire::Reader;
+use crate::model::value::Value;
 use crate::schema::table::{APIMACHINERY_PKG_APIS_META_V1_STATUS, Message};
 
 /// Bytes of one event.

@@ -1,7 +1,5 @@
 //! Every kind's rules and defaults: the static tables.
 
-use serde_json::Value;
-
 use super::admission_registration::{bindings, fill as admission, policies, webhooks};
 use super::custom_resource_definition;
 use super::kind::{Defaults, NONE, Rules, STATUS};
@@ -14,6 +12,7 @@ use super::{
     service, service_account, service_cidr, stateful_set, storage_class, volume_attachment, volume_attributes_class,
 };
 use crate::model::names::GroupVersionKind;
+use crate::model::value::Value;
 
 /// By group and kind of storage.
 pub static RULES: &[&Rules] = &[

@@ -1,7 +1,5 @@
 //! APIService: which server answers for a version of a group.
 
-use serde_json::{Value, json};
-
 use super::at::At;
 use super::checks::choices;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
@@ -12,6 +10,7 @@ use super::{fill, strategy};
 use crate::model::field::FieldErrors;
 use crate::model::gotext;
 use crate::model::syntax::Texts;
+use crate::model::value::{Value, json};
 
 pub const RULES: Rules = Rules {
     group: "apiregistration.k8s.io",
@@ -129,8 +128,8 @@ fn validate_status(_: &Cx, at: &At, old: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
-    use serde_json::{Value, json};
 
     fn kind() -> Kind {
         Kind::new("apiregistration.k8s.io/v1", "APIService")

@@ -12,12 +12,11 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
-
 use crate::model::field::{Bad, FieldError, FieldErrors, Path};
 use crate::model::gotext;
 use crate::model::quantity::Quantity;
 use crate::model::syntax::Texts;
+use crate::model::value::{Map, Text, Value};
 use crate::schema::table::{Field, Json, Message, Shape};
 
 use super::{same, show};
@@ -64,8 +63,8 @@ impl<'p, 'v> At<'p, 'v> {
 
     /// Entries of a map; none when it is absent.
     pub fn entries<'s>(&'s self) -> impl Iterator<Item = (&'v str, At<'s, 'v>)> + Clone {
-        let entries: Option<&'v Map<String, Value>> = self.value.as_object();
-        let at = |(key, value): (&'v String, &'v Value)| {
+        let entries: Option<&'v Map> = self.value.as_object();
+        let at = |(key, value): (&'v Text, &'v Value)| {
             (key.as_str(), At { value, path: self.path.key(key.as_str()), root: self.root })
         };
         entries.into_iter().flatten().map(at)
@@ -310,8 +309,8 @@ impl Schema {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     fn pod() -> Option<&'static Message> {
         table::message("k8s.io.api.core.v1.Pod")

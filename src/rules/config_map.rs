@@ -1,13 +1,12 @@
 //! ConfigMap.
 
-use serde_json::{Map, Value};
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::{NameRule, config_map_key};
 use super::fill::remove;
 use super::kind::{NONE, Rules};
 use crate::model::field::{FieldError, FieldErrors, Path};
+use crate::model::value::{Map, Value};
 
 pub const RULES: Rules = Rules {
     group: "",
@@ -82,8 +81,8 @@ pub fn immutable(at: &At, old: &At, fields: &[&'static str], errs: &mut FieldErr
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn keys_name_files_and_stand_once() {

@@ -1,13 +1,12 @@
 //! ControllerRevision: a state that a controller can go back to.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::NameRule;
 use super::checks::numbers::non_negative;
 use super::kind::{Cx, NONE, Rules};
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "apps",
@@ -39,8 +38,8 @@ fn revision(at: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn its_data_is_an_object_and_stays() {

@@ -1,7 +1,5 @@
 //! CronJob: a job made at every time of a schedule.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::choices;
 use super::checks::meta::{object_meta, object_meta_update};
@@ -13,6 +11,7 @@ use super::kind::{self, Cx, Generation, NONE, Rules, STATUS};
 use super::pod::options::Options;
 use super::workload::{META, fill_template, is_new_generation, none_negative, prepare_template, warn_name};
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "batch",
@@ -97,9 +96,9 @@ fn warn(_: &Cx, new: &At, old: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
     use crate::rules::workload::tests::template;
-    use serde_json::{Value, json};
 
     fn cron_job(spec: Value) -> Value {
         let job = json!({"spec": {"template": template(json!({"restartPolicy": "Never"}))}});

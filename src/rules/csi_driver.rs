@@ -1,7 +1,5 @@
 //! CSIDriver: what a volume driver can do and needs.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::choices;
 use super::checks::meta::{object_meta, object_meta_update};
@@ -10,6 +8,7 @@ use super::kind::{Generation, NONE, Rules};
 use super::storage_class::META;
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::object;
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "storage.k8s.io",
@@ -61,7 +60,7 @@ pub fn fill_driver(object: &mut Value) {
     }
     fill::default(spec, "fsGroupPolicy", "ReadWriteOnceWithFSType");
     if spec.get("volumeLifecycleModes").and_then(Value::as_array).is_none_or(Vec::is_empty) {
-        spec.insert("volumeLifecycleModes".to_owned(), vec!["Persistent"].into());
+        spec.insert("volumeLifecycleModes".into(), vec!["Persistent"].into());
     }
 }
 
@@ -110,8 +109,8 @@ fn token_requests(at: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     fn kind() -> Kind {
         Kind::new("storage.k8s.io/v1", "CSIDriver")

@@ -1,7 +1,5 @@
 //! CSINode: the volume drivers of a node.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::object_meta;
 use super::checks::names::{csi_driver_name, label_key};
@@ -10,6 +8,7 @@ use super::kind::{NONE, Rules};
 use super::storage_class::META;
 use super::{fill, show};
 use crate::model::field::{Bad, FieldError, FieldErrors};
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "storage.k8s.io",
@@ -88,8 +87,8 @@ fn same_driver(new: &At, old: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     fn kind() -> Kind {
         Kind::new("storage.k8s.io/v1", "CSINode")

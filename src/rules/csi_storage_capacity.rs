@@ -48,8 +48,8 @@ fn warn_topology(at: &At, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn a_capacity_belongs_to_a_class_and_a_topology() {

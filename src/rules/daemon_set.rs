@@ -1,7 +1,5 @@
 //! DaemonSet: a pod on every node.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::labels::{SelectorLeniency, has_bad_selector_value, label_selector};
 use super::checks::meta::{object_meta, object_meta_update};
@@ -17,6 +15,7 @@ use super::workload::{
 };
 use crate::model::field::FieldErrors;
 use crate::model::selector::label::Selector;
+use crate::model::value::Value;
 use crate::schema::convert::{set_template_generation, template_generation};
 
 pub const RULES: Rules = Rules {
@@ -142,9 +141,9 @@ fn warn(_: &Cx, new: &At, old: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
     use crate::rules::workload::tests::{template, workload};
-    use serde_json::json;
 
     #[test]
     fn changes_of_its_template_are_counted() {

@@ -1,7 +1,5 @@
 //! Deployment: pods of one template, rolled from one version of it to the next.
 
-use serde_json::{Map, Value};
-
 use super::at::At;
 use super::checks::meta::{object_meta, object_meta_update};
 use super::checks::numbers::{non_negative, not_above_100_percent};
@@ -16,6 +14,7 @@ use super::workload::{
 };
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::object;
+use crate::model::value::{Map, Value};
 
 pub const RULES: Rules = Rules {
     group: "apps",
@@ -69,7 +68,7 @@ fn prepare_update(_: &Cx, new: &mut Value, old: &Value) {
     rollback(new);
     prepare_template(new, Some(old), TEMPLATE);
     // Annotations are copied to ReplicaSets, so a change of them is one of what is wanted.
-    let annotations = |object| object::metadata(object).and_then(|meta: &Map<String, Value>| meta.get("annotations"));
+    let annotations = |object| object::metadata(object).and_then(|meta: &Map| meta.get("annotations"));
     if differs(annotations(new), annotations(old)) {
         object::set_meta(new, "generation", (object::generation(old) + 1).into());
     }
@@ -169,9 +168,9 @@ fn warn(_: &Cx, new: &At, old: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
     use crate::rules::workload::tests::{template, workload};
-    use serde_json::json;
 
     #[test]
     fn defaults_roll_a_quarter_at_a_time() {

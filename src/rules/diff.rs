@@ -5,9 +5,8 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-
 use super::show;
+use crate::model::value::Value;
 use crate::schema::table::Message;
 
 /// Unchanged lines that are shown around changed ones.

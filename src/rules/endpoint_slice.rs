@@ -1,7 +1,5 @@
 //! EndpointSlice: addresses behind a Service.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::choices;
 use super::checks::meta::{MetaRules, object_meta};
@@ -14,6 +12,7 @@ use super::service::PROTOCOLS;
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::object;
 use crate::model::syntax::{Texts, dns1123_label, dns1123_subdomain, label_key, label_value};
+use crate::model::value::Value;
 use crate::schema::table::API_DISCOVERY_V1_ENDPOINTSLICE as SLICE;
 
 pub const RULES: Rules = Rules {
@@ -199,8 +198,8 @@ fn warn(_: &Cx, at: &At, old: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     fn kind() -> Kind {
         Kind::new("discovery.k8s.io/v1", "EndpointSlice")
@@ -235,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_generation_grows_with_content_and_labels() {
-        let slice = |metadata: serde_json::Value, ready: bool| json!({"metadata": metadata, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": ready}}]});
+        let slice = |metadata: crate::model::value::Value, ready: bool| json!({"metadata": metadata, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": ready}}]});
         let old = slice(json!({"generation": 4, "annotations": {"a": "b"}}), true);
         let after = |new| kind().update("", old.clone(), new).expect("right")["metadata"]["generation"].clone();
         assert_eq!(after(slice(json!({}), true)), 4);

@@ -1,7 +1,5 @@
 //! Endpoints: the addresses behind a Service, in the old form.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::choices;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
@@ -13,6 +11,7 @@ use super::kind::{Cx, NONE, Rules};
 use super::service::PROTOCOLS;
 use crate::model::field::FieldErrors;
 use crate::model::syntax::{dns1123_label, dns1123_subdomain, label_key};
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "",
@@ -107,8 +106,8 @@ fn warn(_: &Cx, at: &At, _: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::{Kind, assert_begin};
-    use serde_json::json;
 
     #[test]
     fn addresses_and_ports_are_judged() {

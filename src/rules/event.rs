@@ -130,8 +130,8 @@ fn is_zero(at: &At) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     fn core() -> Kind {
         Kind::new("v1", "Event")

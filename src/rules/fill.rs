@@ -1,25 +1,24 @@
 //! Ways to fill what a body left out, and to read what it says: for the kinds' `fill` and `prepare`.
 
-use serde_json::{Map, Value};
-
 use crate::model::quantity::Quantity;
+use crate::model::value::{Map, Value};
 
 /// Thousandths: the finest that amounts of resources are kept.
 const MILLI: i32 = -3;
 
 /// The object below `path`; `None` when there is none.
-pub fn fields<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
+pub fn fields<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Map> {
     below(object, path)?.as_object_mut()
 }
 
 /// The objects in the list below `path`.
-pub fn items<'a>(object: &'a mut Value, path: &[&str]) -> impl Iterator<Item = &'a mut Map<String, Value>> {
+pub fn items<'a>(object: &'a mut Value, path: &[&str]) -> impl Iterator<Item = &'a mut Map> {
     let items = below(object, path).and_then(Value::as_array_mut);
     items.into_iter().flatten().filter_map(Value::as_object_mut)
 }
 
 /// The object below `path`, made where there is none. `None` when something else stands there.
-pub fn made<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
+pub fn made<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Map> {
     let mut now = object.as_object_mut()?;
     for name in path {
         now = now.entry(*name).or_insert_with(|| Value::Object(Map::new())).as_object_mut()?;
@@ -28,7 +27,7 @@ pub fn made<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<Stri
 }
 
 /// Sets a field that is not set.
-pub fn default(fields: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
+pub fn default(fields: &mut Map, name: &str, value: impl Into<Value>) {
     let slot = fields.entry(name).or_insert(Value::Null);
     if slot.is_null() {
         *slot = value.into();
@@ -43,12 +42,12 @@ pub fn remove(object: &mut Value, path: &[&str], name: &str) {
 }
 
 /// A field of an object as text; empty when it is none.
-pub fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> &'a str {
+pub fn text<'a>(fields: &'a Map, name: &str) -> &'a str {
     fields.get(name).and_then(Value::as_str).unwrap_or("")
 }
 
 /// Rounds the amounts of a list of resources up to thousandths.
-pub fn round_up(fields: &mut Map<String, Value>, name: &str) {
+pub fn round_up(fields: &mut Map, name: &str) {
     let amounts = fields.get_mut(name).and_then(Value::as_object_mut);
     for amount in amounts.into_iter().flat_map(|list| list.values_mut()) {
         // An amount in canonical form shows what is finer at its end.
@@ -67,7 +66,7 @@ fn below<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn amounts_are_rounded_up_to_thousandths() {

@@ -1,7 +1,5 @@
 //! Ingress: how requests from outside reach Services.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::{NameRule, port_name};
@@ -13,6 +11,7 @@ use crate::model::field::{FieldError, FieldErrors, Path};
 use crate::model::syntax::{
     Texts, dns1035_label, dns1123_label, dns1123_subdomain, path_segment, wildcard_dns1123_subdomain,
 };
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "networking.k8s.io",
@@ -218,8 +217,8 @@ fn validate_status(_: &Cx, at: &At, old: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     fn kind() -> Kind {
         Kind::new("networking.k8s.io/v1", "Ingress")

@@ -1,7 +1,5 @@
 //! IngressClass: which controller serves Ingresses.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::{NameRule, domain_prefixed_path};
@@ -10,6 +8,7 @@ use super::ingress::reference;
 use super::kind::{Generation, NONE, Rules};
 use crate::model::field::FieldErrors;
 use crate::model::syntax::dns1123_label;
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "networking.k8s.io",
@@ -62,13 +61,14 @@ fn parameters(at: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn parameters_are_of_the_cluster_or_a_namespace() {
         let kind = Kind::new("networking.k8s.io/v1", "IngressClass");
-        let class = |parameters: serde_json::Value| json!({"spec": {"controller": "a.b/c", "parameters": parameters}});
+        let class =
+            |parameters: crate::model::value::Value| json!({"spec": {"controller": "a.b/c", "parameters": parameters}});
         let kept = kind.create(class(json!({"kind": "K", "name": "n"}))).expect("right");
         assert_eq!(kept["spec"]["parameters"]["scope"], "Cluster");
         let found = kind.refused(class(json!({"kind": "a/b", "scope": "Namespace"})));
@@ -80,7 +80,7 @@ mod tests {
                 "spec.parameters.namespace: Required value: `parameters.scope` is set to 'Namespace'",
             ]
         );
-        let (old, new) = (class(serde_json::Value::Null), json!({"spec": {"controller": "a.b/d"}}));
+        let (old, new) = (class(crate::model::value::Value::Null), json!({"spec": {"controller": "a.b/d"}}));
         let found = kind.update("", old, new).unwrap_err();
         assert_eq!(found, ["spec.controller: Invalid value: \"a.b/d\": field is immutable"]);
     }

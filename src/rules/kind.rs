@@ -2,12 +2,11 @@
 //!
 //! Each kind says it in a file of its own as a `pub const RULES: Rules = Rules { ..., ..NONE }`; [`super::all`] lists them.
 
-use serde_json::{Map, Value};
-
 use super::at::At;
 use crate::model::field::FieldErrors;
 use crate::model::names::GroupVersionKind;
 use crate::model::time::Time;
+use crate::model::value::{Map, Value};
 
 /// What rules may know of a request.
 #[derive(Clone, Debug)]
@@ -20,7 +19,7 @@ pub struct Cx {
     /// Who asks, for kinds that record it (CertificateSigningRequest).
     pub user: User,
     /// Of the object's namespace, for kinds that read them (ResourceClaim); else none.
-    pub namespace_labels: Map<String, Value>,
+    pub namespace_labels: Map,
 }
 
 /// Who asks.

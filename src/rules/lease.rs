@@ -1,7 +1,5 @@
 //! Lease: who leads, and until when.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::NameRule;
@@ -9,6 +7,7 @@ use super::fill::remove;
 use super::kind::{NONE, Rules};
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::syntax::label_key;
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "coordination.k8s.io",
@@ -73,8 +72,8 @@ fn coordination_strategy(at: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn durations_are_positive_and_coordination_is_off() {

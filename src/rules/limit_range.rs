@@ -1,7 +1,5 @@
 //! LimitRange: what one pod, container or claim of a namespace may ask for.
 
-use serde_json::{Map, Value};
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta};
 use super::checks::names::NameRule;
@@ -12,6 +10,7 @@ use crate::model::field::{FieldError, FieldErrors};
 use crate::model::object;
 use crate::model::quantity::{Format, Quantity};
 use crate::model::syntax::label_key;
+use crate::model::value::{Map, Value};
 
 pub const RULES: Rules = Rules {
     group: "",
@@ -43,7 +42,7 @@ pub fn fill(object: &mut Value) {
     }
 }
 
-fn fill_from(limit: &mut Map<String, Value>, list: &str, source: &str) {
+fn fill_from(limit: &mut Map, list: &str, source: &str) {
     let Some(Value::Object(source)) = limit.get(source).filter(|source| source != &&Value::Null).cloned() else {
         return;
     };
@@ -201,8 +200,8 @@ fn ratio(at: &At, name: &str, amounts: &Amounts, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn a_ratio_to_nothing_has_no_end() {

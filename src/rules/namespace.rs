@@ -1,7 +1,5 @@
 //! Namespace, with the subresource that ends it.
 
-use serde_json::{Value, json};
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::NameRule;
@@ -11,6 +9,7 @@ use super::strategy::keep;
 use crate::model::field::{FieldError, FieldErrors, Path};
 use crate::model::object;
 use crate::model::syntax::label_key;
+use crate::model::value::{Value, json};
 
 pub const RULES: Rules = Rules {
     group: "",
@@ -51,13 +50,13 @@ pub fn fill(object: &mut Value) {
 fn label_with_name(object: &mut Value) {
     let name = object::name(object).to_owned();
     if let Some(labels) = made(object, &["metadata", "labels"]) {
-        labels.insert(NAME_LABEL.to_owned(), name.into());
+        labels.insert(NAME_LABEL.into(), name.into());
     }
 }
 
 fn prepare_create(_: &Cx, new: &mut Value) {
     if let Some(fields) = new.as_object_mut() {
-        fields.insert("status".to_owned(), json!({"phase": "Active"}));
+        fields.insert("status".into(), json!({"phase": "Active"}));
     }
     if let Some(spec) = made(new, &["spec"]) {
         let finalizers = spec.entry("finalizers").or_insert_with(|| json!([]));

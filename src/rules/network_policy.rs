@@ -1,7 +1,5 @@
 //! NetworkPolicy: which traffic pods may have.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::choices;
 use super::checks::labels::{SelectorLeniency, label_selector};
@@ -13,6 +11,7 @@ use super::fill::{self as filling, default, items};
 use super::kind::{Cx, Generation, NONE, Rules};
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::object;
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "networking.k8s.io",
@@ -49,7 +48,7 @@ pub fn fill(object: &mut Value) {
         && spec.get("policyTypes").and_then(Value::as_array).is_none_or(Vec::is_empty)
     {
         let types: &[&str] = if egress { &["Ingress", "Egress"] } else { &["Ingress"] };
-        spec.insert("policyTypes".to_owned(), types.into());
+        spec.insert("policyTypes".into(), types.into());
     }
     for (rules, _) in DIRECTIONS {
         let rules = object["spec"].get_mut(rules).and_then(Value::as_array_mut);
@@ -176,8 +175,8 @@ fn warn(_: &Cx, at: &At, _: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     fn kind() -> Kind {
         Kind::new("networking.k8s.io/v1", "NetworkPolicy")

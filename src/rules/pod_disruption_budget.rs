@@ -50,8 +50,8 @@ fn spec(at: &At, bad_selector_values: bool, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn one_bound_is_right() {

@@ -1,13 +1,12 @@
 //! PriorityClass: which pods go first.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::NameRule;
 use super::fill::default;
 use super::kind::{Cx, Generation, NONE, Rules};
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "scheduling.k8s.io",
@@ -73,8 +72,8 @@ fn validate_update(_: &Cx, at: &At, old: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn high_values_are_the_systems() {

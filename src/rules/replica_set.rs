@@ -1,7 +1,5 @@
 //! ReplicaSet: so many pods of one template.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::{object_meta, object_meta_update};
 use super::fill::{default, made};
@@ -13,6 +11,7 @@ use super::workload::{
     warn_name,
 };
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "apps",
@@ -76,9 +75,9 @@ fn warn(_: &Cx, new: &At, old: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
     use crate::rules::workload::tests::workload;
-    use serde_json::{Value, json};
 
     #[test]
     fn its_selector_stays_and_selects_its_pods() {

@@ -1,7 +1,5 @@
 //! ReplicationController: what was there before ReplicaSets.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::{object_meta, object_meta_update};
 use super::checks::numbers::non_negative;
@@ -16,6 +14,7 @@ use super::workload::{
 use crate::model::field::{FieldError, FieldErrors, Path};
 use crate::model::object;
 use crate::model::selector::label::Selector;
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "",
@@ -59,9 +58,10 @@ pub fn fill(object: &mut Value) {
     if labels.is_null() {
         return;
     }
-    let is_empty = |value: Option<&Value>| value.and_then(Value::as_object).is_none_or(serde_json::Map::is_empty);
+    let is_empty =
+        |value: Option<&Value>| value.and_then(Value::as_object).is_none_or(crate::model::value::Map::is_empty);
     if is_empty(spec.get("selector")) {
-        spec.insert("selector".to_owned(), labels.clone());
+        spec.insert("selector".into(), labels.clone());
     }
     if is_empty(object::metadata(object).and_then(|meta| meta.get("labels"))) {
         object::set_meta(object, "labels", labels);
@@ -123,9 +123,9 @@ fn warn(_: &Cx, new: &At, old: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
     use crate::rules::workload::tests::template;
-    use serde_json::json;
 
     #[test]
     fn labels_of_the_template_are_its_own() {

@@ -1,7 +1,5 @@
 //! ResourceQuota: what a namespace may use in all.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::NameRule;
@@ -9,6 +7,7 @@ use super::checks::resources::{is_of_quotas, quota_resource_name, resource_quant
 use super::fill::{fields, round_up};
 use super::kind::{Cx, NONE, Part, Rules, STATUS, Status};
 use crate::model::field::{FieldError, FieldErrors, Path};
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "",
@@ -182,8 +181,8 @@ fn warn(_: &Cx, at: &At, old: Option<&At>, warnings: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     fn kind() -> Kind {
         Kind::new("v1", "ResourceQuota")

@@ -56,7 +56,7 @@ fn cluster_role(at: &At, leniency: SelectorLeniency, errs: &mut FieldErrors) {
     for selector in aggregation.at("clusterRoleSelectors").items() {
         label_selector(&selector, leniency, errs);
         if Selector::of_object(selector.value()).is_err() {
-            selector.invalid_as(errs, &serde_json::Value::Null, "invalid label selector.");
+            selector.invalid_as(errs, &crate::model::value::Value::Null, "invalid label selector.");
         }
     }
 }
@@ -93,8 +93,8 @@ fn policy_rule(at: &At, namespaced: bool, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn rules_are_about_resources_or_about_urls() {
@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn an_aggregated_role_selects_others() {
         let kind = Kind::new("rbac.authorization.k8s.io/v1", "ClusterRole");
-        let role = |selectors: serde_json::Value| json!({"aggregationRule": {"clusterRoleSelectors": selectors}});
+        let role =
+            |selectors: crate::model::value::Value| json!({"aggregationRule": {"clusterRoleSelectors": selectors}});
         assert_eq!(
             kind.refused(role(json!([]))),
             ["aggregationRule.clusterRoleSelectors: Required value: at least one clusterRoleSelector required if \

@@ -1,7 +1,5 @@
 //! RoleBinding and ClusterRoleBinding: who has a role.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::{dns1123_subdomain, path_segment};
@@ -9,6 +7,7 @@ use super::fill;
 use super::kind::{NONE, Rules};
 use super::role::{GROUP, NAME};
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 
 pub const ROLE_BINDING: Rules = Rules {
     group: GROUP,
@@ -34,15 +33,15 @@ const USERS: &str = "Group";
 
 /// The defaults of both kinds.
 pub fn fill_binding(object: &mut Value) {
-    let unset = |fields: &serde_json::Map<String, Value>| fill::text(fields, "apiGroup").is_empty();
+    let unset = |fields: &crate::model::value::Map| fill::text(fields, "apiGroup").is_empty();
     if let Some(role) = fill::made(object, &["roleRef"])
         && unset(role)
     {
-        role.insert("apiGroup".to_owned(), GROUP.into());
+        role.insert("apiGroup".into(), GROUP.into());
     }
     for subject in fill::items(object, &["subjects"]) {
         if [USER, USERS].contains(&fill::text(subject, "kind")) && unset(subject) {
-            subject.insert("apiGroup".to_owned(), GROUP.into());
+            subject.insert("apiGroup".into(), GROUP.into());
         }
     }
 }
@@ -104,8 +103,8 @@ fn of_group(at: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn users_and_groups_are_of_this_api_group() {

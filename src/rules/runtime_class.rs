@@ -65,8 +65,8 @@ fn warn(_: &Cx, at: &At, _: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn handler_overhead_and_scheduling_are_judged() {

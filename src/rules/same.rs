@@ -3,10 +3,9 @@
 //! A field that is no pointer means the same absent and zero, an empty list or map the same as none. Quantities
 //! compare by amount and times by moment.
 
-use serde_json::Value;
-
 use crate::model::quantity::Quantity;
 use crate::model::time::Time;
+use crate::model::value::Value;
 use crate::schema::table::{Field, Json, Message, Shape, Type};
 
 /// Two objects of a type.
@@ -70,8 +69,8 @@ fn number(value: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn zero_and_absent_differ_for_pointers_only() {

@@ -20,9 +20,9 @@ pub const RULES: Rules = Rules {
 mod tests {
     use super::*;
     use crate::model::field::FieldErrors;
+    use crate::model::value::json;
     use crate::rules::at::At;
     use crate::rules::kind::Cx;
-    use serde_json::json;
 
     #[test]
     fn nothing_has_less_than_no_replicas() {

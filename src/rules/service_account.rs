@@ -1,11 +1,10 @@
 //! ServiceAccount.
 
-use serde_json::{Value, json};
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::NameRule;
 use super::kind::{Cx, NONE, Rules};
+use crate::model::value::{Value, json};
 
 pub const RULES: Rules = Rules {
     group: "",
@@ -47,8 +46,8 @@ fn warn(_: &Cx, at: &At, old: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn secrets_are_named_only() {

@@ -1,7 +1,5 @@
 //! ServiceCIDR: networks from which Services get their addresses.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::NameRule;
@@ -9,6 +7,7 @@ use super::checks::network::{cidr, cidr_family};
 use super::kind::{Cx, NONE, Part, Rules, STATUS, Status};
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::object;
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "networking.k8s.io",
@@ -72,8 +71,8 @@ fn keep_metadata(_: &Cx, new: &mut Value, old: &Value) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn a_second_family_may_come() {

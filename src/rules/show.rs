@@ -3,11 +3,10 @@
 //! Internal types have no JSON names, so Go's own stand there and every field is written. Types of API machinery
 //! (metadata, selectors) keep their JSON names and leave out what is empty.
 
-use serde_json::Value;
-
 use crate::model::gotext;
 use crate::model::quantity::Quantity;
 use crate::model::time::{Precision, Time};
+use crate::model::value::Value;
 use crate::schema::table::{Field, Json, Message, Shape, Type};
 
 /// Words that Go writes in capitals at the beginning of a name.
@@ -368,8 +367,8 @@ fn is_zero(value: &Value, field: &Field) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn objects_print_as_gos_internal_types() {

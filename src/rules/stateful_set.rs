@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
-
 use super::at::At;
 use super::checks::choices;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
@@ -21,6 +19,7 @@ use super::workload::{
 };
 use crate::model::field::FieldErrors;
 use crate::model::selector::label::Selector;
+use crate::model::value::{Map, Value, json};
 
 pub const RULES: Rules = Rules {
     group: "apps",
@@ -72,7 +71,7 @@ pub fn fill(object: &mut Value) {
 fn fill_strategy(object: &mut Value) {
     let Some(strategy) = made(object, &["spec", "updateStrategy"]) else { return };
     if text(strategy, "type").is_empty() {
-        strategy.insert("type".to_owned(), "RollingUpdate".into());
+        strategy.insert("type".into(), "RollingUpdate".into());
         default(strategy, "rollingUpdate", json!({}));
     }
     if let Some(update) = strategy.get_mut("rollingUpdate").and_then(Value::as_object_mut) {
@@ -80,7 +79,7 @@ fn fill_strategy(object: &mut Value) {
     }
 }
 
-fn fill_claim(claim: &mut Map<String, Value>) {
+fn fill_claim(claim: &mut Map) {
     // What every claim would say alike is not kept.
     claim.remove("apiVersion");
     claim.remove("kind");
@@ -221,7 +220,7 @@ fn identified(template: &Value, spec: &Value) -> Value {
         let own = own.as_array_mut().map(std::mem::take).unwrap_or_default();
         let own = own.into_iter().filter(|volume| !volumes.contains_key(volume["name"].as_str().unwrap_or("")));
         let own: Vec<_> = own.collect();
-        pod.insert("volumes".to_owned(), volumes.into_values().chain(own).collect());
+        pod.insert("volumes".into(), volumes.into_values().chain(own).collect());
     }
     template
 }
@@ -264,9 +263,9 @@ fn warn(_: &Cx, new: &At, old: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
     use crate::rules::workload::tests::{template, workload};
-    use serde_json::json;
 
     #[test]
     fn claims_become_volumes_of_its_pods() {

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::choices;
 use super::checks::labels::label_name;
@@ -13,6 +11,7 @@ use super::fill;
 use super::kind::{NONE, Rules};
 use super::pod::warnings::old_node_label;
 use crate::model::field::{FieldError, FieldErrors};
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "storage.k8s.io",
@@ -148,8 +147,8 @@ fn requirements(term: &Value) -> BTreeMap<&str, BTreeSet<&str>> {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     fn kind() -> Kind {
         Kind::new("storage.k8s.io/v1", "StorageClass")
@@ -174,7 +173,7 @@ mod tests {
     #[test]
     fn topologies_differ_from_each_other() {
         let term = |key: &str, values: &[&str]| json!({"matchLabelExpressions": [{"key": key, "values": values}]});
-        let class = |terms: serde_json::Value| json!({"provisioner": "x", "allowedTopologies": terms});
+        let class = |terms: crate::model::value::Value| json!({"provisioner": "x", "allowedTopologies": terms});
         assert_eq!(
             kind().refused(class(json!([term("a", &["x", "y"]), term("a", &["y", "x"]), term("b", &[])]))),
             [

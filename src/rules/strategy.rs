@@ -1,13 +1,12 @@
 //! A write's pure steps, whatever the kind: prepare, then say all that is wrong, in stock's order.
 
-use serde_json::{Map, Value};
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta, object_meta_update};
 use super::checks::names::NameRule;
 use super::kind::{self, Cx, Generation, Part, Rules};
 use crate::model::field::FieldErrors;
 use crate::model::object;
+use crate::model::value::{Map, Text, Value};
 use crate::schema::table::Message;
 
 /// All that is wrong with a prepared new object. What the URL needs of its name is asked only when the kind is content.
@@ -99,7 +98,7 @@ pub fn prepare_part(cx: &Cx, part: &Part, new: &mut Value, old: &Value) {
     keep_system_fields(new, old);
     if !part.writes.is_empty() {
         let fields = old.as_object().into_iter().chain(new.as_object()).flat_map(Map::keys);
-        let kept: Vec<String> =
+        let kept: Vec<Text> =
             fields.filter(|name| *name != "metadata" && !part.writes.contains(&name.as_str())).cloned().collect();
         for name in kept {
             keep(new, old, &name);
@@ -113,7 +112,7 @@ pub fn keep(new: &mut Value, old: &Value, field: &str) {
     let Some(fields) = new.as_object_mut() else { return };
     match old.get(field) {
         Some(value) => {
-            fields.insert(field.to_owned(), value.clone());
+            fields.insert(field.into(), value.clone());
         }
         None => {
             fields.remove(field);
@@ -149,7 +148,7 @@ pub fn keep_system_fields(new: &mut Value, old: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn an_empty_list_is_no_change() {

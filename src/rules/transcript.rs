@@ -1,12 +1,11 @@
 //! Writes as tests tell them: an object of a kind goes in, what is kept or what is wrong comes out.
 
-use serde_json::{Value, json};
-
 use super::at::At;
 use super::kind::{Cx, Rules};
 use super::{all, strategy};
 use crate::model::names::GroupVersionKind;
 use crate::model::object;
+use crate::model::value::{Value, json};
 use crate::schema::catalog::Catalog;
 use crate::schema::convert;
 use crate::schema::resource::Resource;
@@ -98,7 +97,7 @@ impl Kind {
             meta.entry("namespace").or_insert_with(|| json!("default"));
         }
         if let Some(version) = version {
-            meta.insert("resourceVersion".to_owned(), version.into());
+            meta.insert("resourceVersion".into(), version.into());
         }
         if let Some(fill) = all::defaults(&self.resource.kind) {
             fill(object);

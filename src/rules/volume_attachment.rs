@@ -1,7 +1,5 @@
 //! VolumeAttachment: that a volume is attached to a node.
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::{MetaRules, object_meta};
 use super::checks::names::{NameRule, csi_driver_name, dns1123_subdomain};
@@ -10,6 +8,7 @@ use super::kind::{NONE, Part, Rules, STATUS, Status};
 use super::persistent_volume::{fill_spec, inline_spec};
 use super::strategy::keep_metadata;
 use crate::model::field::{FieldError, FieldErrors, Path};
+use crate::model::value::Value;
 
 pub const RULES: Rules = Rules {
     group: "storage.k8s.io",
@@ -89,8 +88,8 @@ fn status(at: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
-    use serde_json::{Value, json};
 
     fn kind() -> Kind {
         Kind::new("storage.k8s.io/v1", "VolumeAttachment")

@@ -1,7 +1,5 @@
 //! What kinds that make pods from a template have in common.
 
-use serde_json::{Map, Value};
-
 use super::at::At;
 use super::checks::labels::{SelectorLeniency, label_selector};
 use super::checks::meta::MetaRules;
@@ -14,6 +12,7 @@ use super::pod::template;
 use crate::model::field::FieldErrors;
 use crate::model::selector::label::Selector;
 use crate::model::syntax::dns1123_label;
+use crate::model::value::{Map, Value};
 use crate::model::{gotext, intstr};
 
 /// The metadata of most of them.
@@ -171,7 +170,7 @@ pub fn lenient(old: &At) -> Options {
 
 #[cfg(test)]
 pub mod tests {
-    use serde_json::{Value, json};
+    use crate::model::value::{Value, json};
 
     /// A workload of this spec, with a selector and a template that belong together.
     pub fn workload(spec: Value) -> Value {

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use compact_str::CompactString;
-use serde_json::Value;
 
 use super::pod::Pod;
 use super::terms::{Labels, selector};
 use crate::cache::handle::Cache;
 use crate::model::names::GroupResource;
 use crate::model::selector::label::Selector;
+use crate::model::value::Value;
 
 /// Selectors of controllers that are remembered at most.
 const MAX_SELECTORS: usize = 4096;

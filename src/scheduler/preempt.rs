@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::cycle::{Filters, check, copied};
@@ -17,6 +16,7 @@ use super::pod::Pod;
 use super::terms::selector;
 use crate::base::entropy::Entropy;
 use crate::model::selector::label::Selector;
+use crate::model::value::Value;
 
 /// At least so many nodes are tried, and so much of all in percent.
 const FEWEST: usize = 100;
@@ -160,7 +160,11 @@ fn budgets(lookup: &Lookup) -> Vec<Budget> {
         namespace: object["metadata"]["namespace"].as_str().unwrap_or("").into(),
         selector: selector(&object["spec"]["selector"]),
         allowed: object["status"]["disruptionsAllowed"].as_i64().unwrap_or(0),
-        known: object["status"]["disruptedPods"].as_object().into_iter().flat_map(|m| m.keys().cloned()).collect(),
+        known: object["status"]["disruptedPods"]
+            .as_object()
+            .into_iter()
+            .flat_map(|m| m.keys().map(|name| name.to_string()))
+            .collect(),
     };
     lookup.list("policy", "poddisruptionbudgets", "").iter().map(read).collect()
 }

@@ -244,8 +244,8 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::scheduler::testing::{mask_of, pod};
-    use serde_json::json;
     use std::time::Duration;
 
     fn queue() -> Queue {

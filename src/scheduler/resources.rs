@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
-use serde_json::Value;
 use smallvec::SmallVec;
 
 use super::view::{ContainerView, PodView};
 use crate::model::quantity::Quantity;
+use crate::model::value::Value;
 
 /// What a container without a cpu request counts as when nodes are compared: 0.1 cores.
 const DEFAULT_MILLI_CPU: i64 = 100;
@@ -172,10 +172,10 @@ fn asked(pod: &PodView, container: &ContainerView) -> Resources {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::{Value, from_value, json};
 
     fn pod(spec: Value) -> PodView {
-        serde_json::from_value(json!({"spec": spec})).expect("a pod")
+        from_value(&json!({"spec": spec})).expect("a pod")
     }
 
     fn container(name: &str, cpu: &str) -> Value {
@@ -212,7 +212,7 @@ mod tests {
     fn a_resize_counts_what_is_held() {
         let mut view = pod(json!({"containers": [container("a", "1")]}));
         let state = json!({"containerStatuses": [{"name": "a", "allocatedResources": {"cpu": "3"}}]});
-        view.status = serde_json::from_value(state).expect("a status");
+        view.status = from_value(&state).expect("a status");
         assert_eq!(of_pod(&view).0.cpu, 3000);
     }
 

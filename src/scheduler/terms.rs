@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use serde_json::Value;
 use smallvec::SmallVec;
 
 use super::view::{NodeAffinityView, NodeTermView, PodTermView, RequirementView, TaintView, TolerationView};
 use crate::model::selector::label::Selector;
+use crate::model::value::Value;
 
 /// Labels in the order of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -208,11 +208,11 @@ pub const HARD: &[&str] = &["NoSchedule", "NoExecute"];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::{Value, from_value, json};
 
     fn required(value: Value) -> RequiredNode {
         let view: NodeAffinityView =
-            serde_json::from_value(json!({"requiredDuringSchedulingIgnoredDuringExecution": value})).expect("a view");
+            from_value(&json!({"requiredDuringSchedulingIgnoredDuringExecution": value})).expect("a view");
         RequiredNode::new(Labels::default(), &view)
     }
 
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn terms_without_namespaces_mean_the_own_one() {
-        let view = |value: Value| -> PodTermView { serde_json::from_value(value).expect("a term") };
+        let view = |value: Value| -> PodTermView { from_value(&value).expect("a term") };
         let all = json!({"labelSelector": {}, "topologyKey": "zone"});
         let (labels, other) = (Labels::default(), Labels::new([("team", "x")]));
         let own = PodTerm::new(&view(all.clone()), "a");

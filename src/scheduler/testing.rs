@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::cluster::Cluster;
 use super::config::Profile;
 use super::cycle::{Cycle, Decision};
@@ -15,6 +13,7 @@ use super::pod::Pod;
 use super::preempt::Preemption;
 use crate::base::entropy::Entropy;
 use crate::cache::object::Key;
+use crate::model::value::{Value, from_value, json};
 
 /// Objects in memory, by `resource/namespace/name`.
 #[derive(Default)]
@@ -45,7 +44,7 @@ pub fn pod(name: &str, fields: Value) -> Arc<Pod> {
     if fields["metadata"]["uid"].is_null() {
         fields["metadata"]["uid"] = format!("uid-{name}").into();
     }
-    let view = serde_json::from_value(fields).expect("a pod");
+    let view = from_value(&fields).expect("a pod");
     Arc::new(Pod::new(Key::new("default", name), "1", view))
 }
 
@@ -81,7 +80,7 @@ impl World {
             "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "10"}},
         });
         merge(&mut node, fields);
-        self.cluster.put_node(name, Facts::new(&serde_json::from_value(node).expect("a node")));
+        self.cluster.put_node(name, Facts::new(&from_value(&node).expect("a node")));
         self
     }
 

@@ -1,7 +1,5 @@
 //! Conversations with a running scheduler, and with one who ends pods for others.
 
-use serde_json::{Value, json};
-
 use super::config::Config;
 use super::preempt::Preemption;
 use super::testing::{Fixed, World, asking, pod};
@@ -10,6 +8,7 @@ use crate::auth::identity::User;
 use crate::base::tasks::Tasks;
 use crate::cache::subscription::Update;
 use crate::model::names::GroupResource;
+use crate::model::value::{Value, json};
 use crate::registry::client::{Client, Target};
 use crate::registry::fixture::{registry_with, value};
 use crate::registry::options::DeleteOptions;

@@ -1,13 +1,13 @@
 //! Claims of storage and the volumes behind them, as the volumes' plugins read them.
 
 use compact_str::CompactString;
-use serde_json::Value;
 
 use super::lookup::Lookup;
 use super::pod::Pod;
 use super::terms::{Labels, NodeTerm, selector};
 use super::view::NodeSelectorView;
 use crate::model::quantity::Quantity;
+use crate::model::value::{Value, from_value};
 
 pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
@@ -98,7 +98,7 @@ pub fn is_reachable(volume: &Value, node: &str, labels: &Labels) -> bool {
     if required.is_null() {
         return true;
     }
-    let Ok(view) = serde_json::from_value::<NodeSelectorView>(required.clone()) else { return false };
+    let Ok(view) = from_value::<NodeSelectorView>(required) else { return false };
     view.node_selector_terms.iter().any(|term| NodeTerm::new(term).matches(node, labels))
 }
 

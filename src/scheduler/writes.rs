@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use serde_json::{Value, json};
 
 use super::plugins::volume_binding;
 use super::pod::Pod;
@@ -12,6 +11,7 @@ use super::queue::Turn;
 use crate::base::clock::Clock;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 use crate::registry::client::{Client, Target};
 use crate::registry::events::{Happened, Recorder, Regarding};
 use crate::registry::options::DeleteOptions;

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use crate::model::value::Value;
 
 /// A document of the folder that SHARED names, or that stands beside the project; `None` where there is none.
 pub fn stock(file: &str) -> Option<Value> {

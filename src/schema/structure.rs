@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use crate::model::value::Value;
 
 /// One node of a structural schema (apiextensions.k8s.io/v1 JSONSchemaProps, KEP "Structural schemas").
 #[derive(Clone, Debug, Default)]
@@ -59,7 +59,7 @@ impl Structure {
             kind: Kind::read(text("type").unwrap_or_default()),
             nullable: flag("nullable"),
             default: schema.get("default").cloned(),
-            properties: properties.map(|(name, schema)| (name.clone(), Self::read(schema))).collect(),
+            properties: properties.map(|(name, schema)| (name.to_string(), Self::read(schema))).collect(),
             values: part("additionalProperties"),
             items: part("items"),
             preserve_unknown: flag("x-kubernetes-preserve-unknown-fields"),

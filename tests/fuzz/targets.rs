@@ -11,10 +11,10 @@ use monokube::codec::{cbor, json, yaml};
 use monokube::fields::patch::{Validation, json as json_patch, merge, strategic};
 use monokube::model::quantity::Quantity;
 use monokube::model::selector::{field::FieldSelector, label};
+use monokube::model::value::{Value, json};
 use monokube::schema::cel::env::Env;
 use monokube::schema::cel::program::Program;
 use monokube::schema::table::{Message, message};
-use serde_json::{Value, json};
 
 type Target = fn(&[u8]);
 

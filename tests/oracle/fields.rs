@@ -14,9 +14,9 @@ use monokube::model::names::{GroupResource, GroupVersionKind};
 use monokube::model::object;
 use monokube::model::status::Status;
 use monokube::model::time::Time;
+use monokube::model::value::{Value, json};
 use monokube::schema::catalog::Catalog;
 use monokube::schema::resource::{Resource, Shape, Verbs};
-use serde_json::{Value, json};
 
 use super::steps::{Scenario, Step, TIME, around, scenarios, structure, symbolic, within, without_empty, words};
 

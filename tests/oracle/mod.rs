@@ -14,9 +14,9 @@ use std::process::Command;
 use monokube::codec::json::decode::decode;
 use monokube::codec::protobuf::encode::encode;
 use monokube::model::time::Time;
+use monokube::model::value::Value;
 use monokube::schema::catalog::Catalog;
 use monokube::schema::resource::{Resource, Shape, Storage};
-use serde_json::Value;
 
 /// Stands for every time that was close to the recording's.
 pub const NOW: &str = "2026-03-01T12:00:00Z";

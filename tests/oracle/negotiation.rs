@@ -6,8 +6,8 @@ use monokube::codec::negotiate::accept::{Asked, Offer, Representation, Shown as 
 use monokube::codec::negotiate::{Media, body};
 use monokube::codec::yaml::emit;
 use monokube::model::status::Status;
+use monokube::model::value::Value;
 use monokube::schema::catalog::Catalog;
-use serde_json::Value;
 
 use super::{Shown, Target, area, now, raw};
 

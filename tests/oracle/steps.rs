@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
+use monokube::model::value::{Map, Value};
 use monokube::schema::structure::Structure;
-use serde_json::{Map, Value};
 
 /// A recorded conversation.
 pub struct Scenario {
@@ -91,7 +91,7 @@ fn scenario(line: &str) -> Scenario {
         let step: Value = serde_json::from_str(&text).expect("JSON");
         for (name, pointer) in step["save"].as_object().into_iter().flatten() {
             let value = pointer.as_str().and_then(|pointer| step["expect"]["body"].pointer(pointer));
-            saved.push((name.clone(), value.and_then(Value::as_str).unwrap_or("").to_owned()));
+            saved.push((name.to_string(), value.and_then(Value::as_str).unwrap_or("").to_owned()));
         }
         read(&step)
     });
@@ -187,7 +187,7 @@ pub fn symbolic(value: Value) -> Value {
         Value::String(text) => {
             let text = text.replace(TIME, "<time>");
             let text = replaced(&text, "resourceVersion\\\":\\\"", "\\\"", "resourceVersion\\\":\\\"<rv>\\\"");
-            Value::String(replaced(&text, "managedFields\\\":[", "]", "managedFields\\\":<managedFields>"))
+            replaced(&text, "managedFields\\\":[", "]", "managedFields\\\":<managedFields>").into()
         }
         Value::Array(items) => items.into_iter().map(symbolic).collect(),
         Value::Object(map) => map.into_iter().map(|(key, value)| (key, symbolic(value))).collect(),

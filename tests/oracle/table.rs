@@ -6,10 +6,10 @@ use monokube::codec::negotiate::Media;
 use monokube::codec::negotiate::accept::{MetaVersion, Representation, Shown as View};
 use monokube::codec::table::custom::Printer;
 use monokube::model::names::{GroupResource, GroupVersionKind};
+use monokube::model::value::{Value, json};
 use monokube::schema::catalog::Catalog;
 use monokube::schema::resource::{Resource, Shape, Verbs};
 use monokube::schema::structure::Structure;
-use serde_json::{Value, json};
 
 use super::{NOW, Shown, Target, area, now, raw};
 

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::{self, CONTAINERS, EPHEMERAL_CONTAINERS, INIT_CONTAINERS, items, items_mut, text};
 use crate::model::field::{FieldError, Path, aggregate};
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 
 const ALWAYS: &str = "Always";
 

@@ -4,7 +4,6 @@
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::text;
@@ -13,6 +12,7 @@ use crate::auth::authorizer::{Attributes as Question, Chain, Resource};
 use crate::auth::identity::{MASTERS, User};
 use crate::model::gotext::quote;
 use crate::model::status::Result;
+use crate::model::value::Value;
 use crate::pki::request::SigningRequest;
 
 const GROUP: &str = "certificates.k8s.io";

@@ -1,13 +1,13 @@
 //! DefaultIngressClass: gives an ingress that names no class the newest default one.
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use super::storage::newest;
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::reads::Reads;
 use crate::model::object;
 use crate::model::status::Result;
+use crate::model::value::Value;
 
 const GROUP: &str = "networking.k8s.io";
 /// How an ingress named its class before it had a field for it.

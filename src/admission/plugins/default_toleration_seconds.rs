@@ -1,11 +1,11 @@
 //! DefaultTolerationSeconds: a pod stays on a node that is not ready or unreachable for a while.
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::{items, push, text};
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 
 /// How long, in seconds.
 const SECONDS: i64 = 300;

@@ -2,7 +2,6 @@
 //! for too much or too little.
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::{self, Amounts, CONTAINERS, INIT_CONTAINERS, items, items_mut, of_map, text};
@@ -11,6 +10,7 @@ use crate::model::field::aggregate;
 use crate::model::object;
 use crate::model::quantity::Quantity;
 use crate::model::status::Result;
+use crate::model::value::Value;
 
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";
 /// Whole numbers up to here can be compared in thousandths.

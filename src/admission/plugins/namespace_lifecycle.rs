@@ -5,7 +5,6 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use compact_str::CompactString;
-use serde_json::Value;
 
 use crate::admission::chain::{Attributes, Operation, Plugin};
 use crate::admission::reads::Reads;
@@ -13,6 +12,7 @@ use crate::cache::object::{Object, Scalar};
 use crate::cache::shelf::Shelf;
 use crate::model::names::GroupResource;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 /// How many deletions of namespaces are remembered.

@@ -2,7 +2,6 @@
 //! wait for it could have held that end with a finalizer.
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::{items, text};
@@ -11,6 +10,7 @@ use crate::auth::authorizer::{Attributes as Question, Resource, Verdict};
 use crate::model::gotext::quote;
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::status::Result;
+use crate::model::value::Value;
 
 pub struct OwnerReferencesPermissionEnforcement(pub Reads);
 

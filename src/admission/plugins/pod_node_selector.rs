@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::reads::Reads;
@@ -12,6 +11,7 @@ use crate::model::names::GroupResource;
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::syntax;
+use crate::model::value::{Value, json};
 
 const ANNOTATION: &str = "scheduler.alpha.kubernetes.io/node-selector";
 

@@ -1,13 +1,13 @@
 //! PodTopologyLabels: a pod says in which zone and region its node is, so that its containers can know.
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::text;
 use crate::admission::reads::Reads;
 use crate::model::object;
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 
 const LABELS: [&str; 2] = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
 

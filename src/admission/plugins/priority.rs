@@ -1,13 +1,13 @@
 //! Priority: the number behind a pod's PriorityClass.
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::text;
 use crate::admission::reads::Reads;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 
 const GROUP: &str = "scheduling.k8s.io";
 const CLASSES: &str = "priorityclasses";

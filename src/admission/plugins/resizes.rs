@@ -2,7 +2,6 @@
 //! must be able to do it, and large enough.
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::{self, Amounts, INIT_CONTAINERS, items, text};
@@ -11,6 +10,7 @@ use crate::model::gotext::quote;
 use crate::model::object;
 use crate::model::quantity::Quantity;
 use crate::model::status::Result;
+use crate::model::value::Value;
 
 const OS: &str = "kubernetes.io/os";
 
@@ -119,7 +119,7 @@ async fn node_of(reads: &Reads, a: &Attributes<'_>, pod: &Value) -> Result<Value
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn what_a_change_needs_of_a_node() {

@@ -1,13 +1,13 @@
 //! RuntimeClass: what a pod's runtime costs beside its containers, and on which nodes it is.
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::{of_map, text};
 use crate::admission::reads::Reads;
 use crate::model::gotext::quote;
 use crate::model::status::Result;
+use crate::model::value::Value;
 
 pub struct RuntimeClass(Reads);
 
@@ -130,7 +130,7 @@ fn includes(wide: &Value, narrow: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn the_wider_toleration_is_kept() {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::{self, CONTAINERS, INIT_CONTAINERS, items, items_mut, push, text};
@@ -11,6 +10,7 @@ use crate::admission::reads::Reads;
 use crate::model::names::GroupResource;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 
 const DEFAULT: &str = "default";
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use crate::admission::chain::{Attributes, Operation, Plugin};
 use crate::admission::pod::{CONTAINERS, INIT_CONTAINERS, items, items_mut, push, text};
@@ -12,6 +11,7 @@ use crate::admission::reads::Reads;
 use crate::model::names::GroupResource;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Text, Value, json};
 use crate::rules::checks::resources::is_extended;
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
@@ -140,7 +140,7 @@ impl Plugin for ExtendedResourceToleration {
         let Some(spec) = pod.and_then(|pod| pod.get_mut("spec")) else { return Ok(()) };
         let containers = [CONTAINERS, INIT_CONTAINERS].into_iter().flat_map(|list| items(spec, list));
         let requests = containers.filter_map(|container| container["resources"]["requests"].as_object());
-        let names: BTreeSet<String> =
+        let names: BTreeSet<Text> =
             requests.flat_map(|requests| requests.keys()).filter(|name| is_extended(name)).cloned().collect();
         for name in names {
             let toleration = json!({"key": name, "operator": "Exists", "effect": "NoSchedule"});

@@ -1,7 +1,6 @@
 //! Three plugins about storage: DefaultStorageClass, StorageObjectInUseProtection, PersistentVolumeClaimResize.
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::push;
@@ -9,6 +8,7 @@ use crate::admission::reads::Reads;
 use crate::model::object;
 use crate::model::quantity::Quantity;
 use crate::model::status::Result;
+use crate::model::value::Value;
 
 const GROUP: &str = "storage.k8s.io";
 const CLAIMS: &str = "persistentvolumeclaims";

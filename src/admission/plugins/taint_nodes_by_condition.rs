@@ -1,11 +1,11 @@
 //! TaintNodesByCondition: a new node takes no pods until it has said that it is ready.
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::{items, push, text};
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const EFFECT: &str = "NoSchedule";

@@ -19,7 +19,8 @@ async fn reads() -> Reads {
     let clock = Clock::machine();
     let store = Arc::new(Memory::new(clock.clone()));
     let catalog = Live::new(Catalog::builtin());
-    let convert = |_: serde_json::Value, _: &GroupVersionKind, _: &GroupVersionKind| Err("not here".to_owned());
+    let convert =
+        |_: crate::model::value::Value, _: &GroupVersionKind, _: &GroupVersionKind| Err("not here".to_owned());
     let options = Options {
         prefix: "/registry/".into(),
         storages: catalog.load().storages(),

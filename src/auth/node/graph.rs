@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use memchr::memmem;
-use serde_json::Value;
 
 use crate::cache::handle::Cache;
 use crate::cache::index::{POD_NODE, VOLUME_SECRET};
 use crate::cache::object::{Key, Object};
 use crate::cache::shelf::Shelf;
 use crate::model::names::GroupResource;
+use crate::model::value::Value;
 use crate::model::{pod, volume};
 
 /// What a path may begin at.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::NodeAuthorizer;
 use crate::auth::authorizer::{Attributes, Authorizer, Decision, Operator, Requirement, Resource};
 use crate::auth::identity::{NODES, User};
@@ -14,6 +12,7 @@ use crate::cache::limits::Limits;
 use crate::codec::protobuf::encode::encode;
 use crate::codec::protobuf::envelope::wrap;
 use crate::model::names::GroupVersionKind;
+use crate::model::value::{Value, json};
 use crate::schema::builtin::ROWS;
 use crate::schema::catalog::{Catalog, Live};
 use crate::store::contract::{Change, Commit, Expect, Store};

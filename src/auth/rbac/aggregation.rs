@@ -1,9 +1,8 @@
 //! Cluster roles that are made of others, chosen by labels.
 
-use serde_json::Value;
-
 use super::rule::Rule;
 use crate::model::object;
+use crate::model::value::Value;
 
 /// Whether the rules of this cluster role are made of others'.
 pub fn is_aggregated(role: &Value) -> bool {
@@ -36,7 +35,7 @@ pub fn aggregated_rules<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn role(name: &str, label: &str, resources: &[&str]) -> Value {
         let rules: Vec<_> =

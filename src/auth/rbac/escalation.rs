@@ -118,7 +118,7 @@ fn compact(rules: Vec<Rule>) -> Vec<Rule> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use crate::model::value::{Value, json};
 
     fn rules(value: &Value) -> Vec<Rule> {
         value.as_array().expect("rules").iter().map(Rule::from_value).collect()

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use serde_json::Value;
 
 use super::escalation::{covers, refusal};
 use super::rule::{Role, Rule};
@@ -14,6 +13,7 @@ use crate::auth::authorizer::{Attributes, Authorizer, Decision, Reason, Rules, T
 use crate::auth::identity::User;
 use crate::model::field::aggregate;
 use crate::model::gotext;
+use crate::model::value::Value;
 
 /// The RBAC authorizer. Reading never waits: a change is made on a copy that then takes the place of the old one.
 #[derive(Default)]
@@ -146,7 +146,7 @@ impl fmt::Display for Grant {
 mod tests {
     use super::*;
     use crate::auth::authorizer::Resource;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn role(namespace: &str, name: &str, verb: &str, resource: &str) -> Value {
         let rule = json!({"verbs": [verb], "apiGroups": [""], "resources": [resource]});

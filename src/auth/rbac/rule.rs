@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 
 use compact_str::{CompactString, format_compact};
-use serde_json::{Map, Value};
 
 use crate::auth::authorizer::{Attributes, Resource, Target};
 use crate::model::gotext;
+use crate::model::value::{Map, Value};
 
 /// A `PolicyRule`: verbs on resources, or on paths that are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -186,7 +186,7 @@ fn texts(value: &Value, field: &str) -> Vec<CompactString> {
 mod tests {
     use super::*;
     use crate::auth::identity::User;
-    use serde_json::json;
+    use crate::model::value::json;
 
     /// `verb group/resource[/subresource] [name]`, or `verb path`.
     fn allowed(rule: &Value, asked: &str) -> bool {

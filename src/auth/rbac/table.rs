@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use imbl::HashMap;
-use serde_json::Value;
 
 use super::rule::{Role, Rule};
 use crate::auth::identity::{User, service_account_name};
 use crate::model::names::ObjectName;
 use crate::model::object::{name, namespace};
+use crate::model::value::Value;
 
 /// The four resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use compact_str::{CompactString, format_compact};
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::auth::identity::{Identity, Secret, User};
 use crate::model::object::is_deleting;
+use crate::model::value::Value;
 
 pub(super) const TYPE: &str = "bootstrap.kubernetes.io/token";
 pub(super) const GROUP: &str = "system:bootstrappers";
@@ -72,7 +72,7 @@ pub fn signer(secret: &Value, now: Timestamp) -> Option<(String, String)> {
 
 /// A token's signature over `content`, without it: a JWS in compact form with an empty middle (HS256).
 pub fn signature(content: &str, id: &str, key: &str) -> String {
-    let header = URL_SAFE_NO_PAD.encode(serde_json::json!({"alg": "HS256", "kid": id}).to_string());
+    let header = URL_SAFE_NO_PAD.encode(crate::json!({"alg": "HS256", "kid": id}).to_string());
     let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(content));
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
     format!("{header}..{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes())))
@@ -112,7 +112,7 @@ fn text(secret: &Value, key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     struct One(Value);
 

@@ -3,11 +3,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
 
 use super::bootstrap::{self, GROUP, ID_LETTERS, SECRET_LETTERS, TYPE};
 use crate::auth::identity::Secret;
 use crate::base::entropy::Entropy;
+use crate::model::value::{Map, Value, json};
 
 /// What a token may be used for.
 const USAGES: [&str; 2] = ["signing", "authentication"];
@@ -69,7 +69,7 @@ impl BootstrapSecret {
     /// The Secret for the API.
     pub fn to_value(&self) -> Value {
         let mut data = Map::new();
-        let mut put = |key: String, bytes: &[u8]| data.insert(key, STANDARD.encode(bytes).into());
+        let mut put = |key: String, bytes: &[u8]| data.insert(key.into(), STANDARD.encode(bytes).into());
         put("token-id".into(), self.id.as_bytes());
         put("token-secret".into(), self.secret.expose());
         if let Some(at) = self.expiration {

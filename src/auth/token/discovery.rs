@@ -2,10 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
 
 use super::jws::{key_id, name};
+use crate::model::value::{Value, json};
 use crate::pki::key::{Algorithm, PublicKey};
 
 pub const CONFIGURATION_PATH: &str = "/.well-known/openid-configuration";

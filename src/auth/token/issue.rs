@@ -149,7 +149,7 @@ impl Lifetime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use crate::model::value::{Value, json};
 
     fn reference(name: &str) -> Reference {
         Reference { name: name.into(), uid: format!("{name}-uid") }

@@ -1,7 +1,6 @@
 //! A list as an answer, chunk by chunk, so that its size costs time and not memory.
 
 use bytes::Bytes;
-use serde_json::Value;
 
 pub use super::parts::ListMeta;
 use super::pretty::Indenter;
@@ -14,6 +13,7 @@ use crate::codec::protobuf::envelope::{self, Envelope};
 use crate::codec::protobuf::view::View;
 use crate::codec::wire::{LENGTH_DELIMITED, Malformed, put_bytes, put_varint, varint_len};
 use crate::codec::yaml::emit::Emitter;
+use crate::model::value::Value;
 use crate::schema::resource::Shape;
 
 /// Members of a JSON object in their order.

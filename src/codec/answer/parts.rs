@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use super::subject::{Include, Item, Rows, Style, Subject};
 use crate::codec::json::decode::decode;
 use crate::codec::json::{self, parse, write};
@@ -13,6 +11,7 @@ use crate::codec::protobuf::{encode, scan};
 use crate::codec::table::row::Row;
 use crate::codec::wire::{Malformed, put_bytes};
 use crate::model::object;
+use crate::model::value::Value;
 use crate::schema::resource::Shape;
 use crate::schema::table as t;
 
@@ -179,7 +178,7 @@ impl ListMeta {
 
     /// As a message.
     pub(super) fn message(&self) -> Result<Vec<u8>, Malformed> {
-        let mut value = serde_json::json!({"resourceVersion": self.resource_version, "continue": self.continue_token});
+        let mut value = crate::json!({"resourceVersion": self.resource_version, "continue": self.continue_token});
         if let Some(remaining) = self.remaining {
             value["remainingItemCount"] = remaining.into();
         }
@@ -193,7 +192,7 @@ pub fn bookmark(subject: &Subject, revision: &str, initial_events_end: bool) -> 
     let mut value = Value::Object(Default::default());
     object::set_meta(&mut value, "resourceVersion", revision.into());
     if initial_events_end {
-        object::set_meta(&mut value, "annotations", serde_json::json!({"k8s.io/initial-events-end": "true"}));
+        object::set_meta(&mut value, "annotations", crate::json!({"k8s.io/initial-events-end": "true"}));
     }
     match &subject.shape {
         Shape::Builtin(message) => encode::encode(&value, message),

@@ -1,7 +1,6 @@
 //! Every form of an answer, as clients of each form read it.
 
 use bytes::Bytes;
-use serde_json::{Value, json};
 
 use super::list::{CHUNK, ListMeta};
 use super::object::status;
@@ -19,6 +18,7 @@ use crate::codec::yaml::read::read;
 use crate::model::names::GroupResource;
 use crate::model::status::Status;
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 use crate::schema::catalog::Catalog;
 use crate::schema::resource::{Resource, Shape, Verbs};
 use crate::schema::structure::Structure;

@@ -3,9 +3,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
 
 use super::decode::{self, Decoded, decode_base64, is_zero, zero};
+use crate::model::value::{Map, Text, Value};
 use crate::schema::table::{Field, Json, Message, Shape, Type};
 
 /// Checks an object against its message. The notes name unknown fields, sorted; the error is stock's text.
@@ -37,7 +37,7 @@ impl Converter {
         }
     }
 
-    fn object(&mut self, map: &mut Map<String, Value>, message: &'static Message) -> Convert<Map<String, Value>> {
+    fn object(&mut self, map: &mut Map, message: &'static Message) -> Convert<Map> {
         let mut out = Map::new();
         if message.object {
             for name in ["kind", "apiVersion"] {
@@ -53,12 +53,7 @@ impl Converter {
     }
 
     /// Moves the message's fields from `map` to `out`.
-    fn fields(
-        &mut self,
-        map: &mut Map<String, Value>,
-        message: &'static Message,
-        out: &mut Map<String, Value>,
-    ) -> Convert<()> {
+    fn fields(&mut self, map: &mut Map, message: &'static Message, out: &mut Map) -> Convert<()> {
         for field in message.fields {
             if let (true, Some(inner)) = (field.inline, field.message()) {
                 self.fields(map, inner, out)?;
@@ -145,7 +140,7 @@ fn kind(value: &Value) -> &'static str {
 fn string(value: Value, wanted: &str) -> Convert<Value> {
     match value {
         Value::String(_) => Ok(value),
-        Value::Null => Ok(Value::String(String::new())),
+        Value::Null => Ok(Value::String(Text::default())),
         Value::Number(number) if !number.is_f64() => Err(format!("cannot convert int64 to {wanted}")),
         _ => Err("unrecognized type: string".into()),
     }
@@ -166,7 +161,7 @@ fn integer(value: &Value, width: &str, field: &Field) -> Convert<i64> {
 fn bytes(value: Value) -> Convert<Value> {
     match value {
         Value::String(text) => match decode_base64(&text) {
-            Ok(bytes) => Ok(Value::String(STANDARD.encode(bytes))),
+            Ok(bytes) => Ok(STANDARD.encode(bytes).into()),
             Err(at) => Err(format!("error decoding from json: illegal base64 data at input byte {at}")),
         },
         other => Err(format!("cannot restore slice from {}", kind(&other))),
@@ -176,8 +171,8 @@ fn bytes(value: Value) -> Convert<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     fn deployment(spec: Value) -> Result<Decoded, String> {
         let message = table::message("k8s.io.api.apps.v1.Deployment").expect("Deployment");

@@ -5,7 +5,6 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
-use serde_json::{Map, Value};
 
 use super::parse::{Parser, Token, Unreadable, number};
 use super::syntax;
@@ -13,6 +12,7 @@ use crate::model::duration::Duration;
 use crate::model::gotext;
 use crate::model::quantity::Quantity;
 use crate::model::time::{Precision, Time};
+use crate::model::value::{Map, Value};
 use crate::schema::table::{Field, Json, Message, Shape, Type};
 
 /// Strict errors noted at most.
@@ -136,12 +136,7 @@ impl Decoder {
         }
     }
 
-    fn object(
-        &mut self,
-        parser: &mut Parser<'_>,
-        message: &'static Message,
-        mut map: Map<String, Value>,
-    ) -> Decode<Map<String, Value>> {
+    fn object(&mut self, parser: &mut Parser<'_>, message: &'static Message, mut map: Map) -> Decode<Map> {
         let mut seen: Vec<&'static str> = Vec::new();
         parser.object(|parser, key| {
             let Some(field) = message.field(&key) else {
@@ -155,7 +150,7 @@ impl Decoder {
             }
             let before = map.remove(field.name);
             if let Some(value) = self.field(parser, message, field, before)? {
-                map.insert(key, value);
+                map.insert(key.into(), value);
             }
             self.steps.pop();
             Ok(())
@@ -212,7 +207,7 @@ impl Decoder {
         let wanted = || field.go_item().to_owned();
         let place = Place { holder: Some(holder), wanted: &wanted };
         match field.ty {
-            Type::String => Ok(self.string(parser, place)?.map(Value::String)),
+            Type::String => Ok(self.string(parser, place)?.map(Value::from)),
             Type::Bool => match parser.token()? {
                 Token::Bool(flag) => {
                     parser.literal(Token::Bool(flag))?;
@@ -273,16 +268,16 @@ impl Decoder {
             }
             let value = self.item(parser, holder, field, None)?.unwrap_or_else(|| zero(field.ty));
             self.steps.pop();
-            map.insert(key.clone(), value);
+            map.insert(key.as_str().into(), value);
             seen.push(key);
             Ok::<_, Failure>(())
         })?;
         Ok(Some(Value::Object(map)))
     }
 
-    fn string(&mut self, parser: &mut Parser<'_>, place: Place<'_>) -> Decode<Option<String>> {
+    fn string<'p>(&mut self, parser: &mut Parser<'p>, place: Place<'_>) -> Decode<Option<std::borrow::Cow<'p, str>>> {
         match parser.token()? {
-            Token::String => Ok(Some(parser.string()?)),
+            Token::String => Ok(Some(parser.text()?)),
             token => self.other(parser, token, place),
         }
     }
@@ -296,7 +291,7 @@ impl Decoder {
         let mut items = Vec::new();
         parser.array(|parser, _| {
             let item = self.string(parser, Place { holder: place.holder, wanted: &wanted })?;
-            items.push(Value::String(item.unwrap_or_default()));
+            items.push(item.unwrap_or_default().into());
             Ok::<_, Failure>(())
         })?;
         Ok(Some(Value::Array(items)))
@@ -321,7 +316,7 @@ impl Decoder {
     fn bytes(&mut self, parser: &mut Parser<'_>, place: Place<'_>) -> Decode<Option<Value>> {
         let Some(text) = self.string(parser, place)? else { return Ok(None) };
         match decode_base64(&text) {
-            Ok(bytes) => Ok(Some(Value::String(STANDARD.encode(bytes)))),
+            Ok(bytes) => Ok(Some(STANDARD.encode(bytes).into())),
             Err(at) => {
                 self.wrong.get_or_insert_with(|| format!("illegal base64 data at input byte {at}"));
                 Ok(None)
@@ -440,12 +435,12 @@ fn own_string(parser: &mut Parser<'_>, token: Token) -> Decode<String> {
 
 fn time(parser: &mut Parser<'_>, token: Token, precision: Precision) -> Decode<Value> {
     let time = Time::parse_as(&own_string(parser, token)?, precision).map_err(Failure::Refused)?;
-    Ok(if time.is_zero() { Value::Null } else { Value::String(time.to_text_as(precision).into()) })
+    Ok(if time.is_zero() { Value::Null } else { Value::String(time.to_text_as(precision)) })
 }
 
 fn duration(parser: &mut Parser<'_>, token: Token) -> Decode<Value> {
     let duration = Duration::parse(&own_string(parser, token)?).map_err(Failure::Refused)?;
-    Ok(Value::String(duration.to_string()))
+    Ok(duration.to_string().into())
 }
 
 fn quantity(parser: &mut Parser<'_>, token: Token) -> Decode<Value> {
@@ -458,14 +453,14 @@ fn quantity(parser: &mut Parser<'_>, token: Token) -> Decode<Value> {
         }
     };
     match Quantity::parse(text.trim()) {
-        Ok(quantity) => Ok(Value::String(quantity.to_string())),
+        Ok(quantity) => Ok(quantity.to_string().into()),
         Err(error) => Err(Failure::Refused(error.to_string())),
     }
 }
 
 fn int_or_string(parser: &mut Parser<'_>, token: Token) -> Decode<Value> {
     match token {
-        Token::String => Ok(Value::String(parser.string()?)),
+        Token::String => Ok(parser.text()?.into()),
         Token::Number => {
             let literal = parser.number()?;
             let wrong = |_| Failure::Mistaken(format!("number {literal}"), "int32");

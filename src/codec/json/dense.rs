@@ -1,9 +1,8 @@
 //! A sparse value to the JSON that clients see, as a tree: zero fields as stock shows them. `write` does the same
 //! straight from the bytes; here starts what works on the tree: strategic merge patches and server-side apply.
 
-use serde_json::{Map, Value};
-
 use super::decode::{is_zero, zero};
+use crate::model::value::{Map, Value};
 use crate::schema::table::{Field, Json, Message, Shape, Type};
 
 /// The object with all that JSON shows of it, without `apiVersion` and `kind` unless it has them.
@@ -12,7 +11,7 @@ pub fn expand(value: &Value, message: &'static Message) -> Value {
     if let (true, Value::Object(out)) = (message.object, &mut out) {
         for name in ["apiVersion", "kind"] {
             if let Some(text) = value.get(name) {
-                out.insert(name.to_owned(), text.clone());
+                out.insert(name.into(), text.clone());
             }
         }
     }
@@ -51,7 +50,7 @@ fn content(value: Option<&Value>, message: &'static Message) -> Value {
     }
 }
 
-fn fields(map: Option<&Map<String, Value>>, message: &'static Message, out: &mut Map<String, Value>) {
+fn fields(map: Option<&Map>, message: &'static Message, out: &mut Map) {
     for field in message.fields {
         if let (true, Some(inner)) = (field.inline, field.message()) {
             fields(map, inner, out);
@@ -59,7 +58,7 @@ fn fields(map: Option<&Map<String, Value>>, message: &'static Message, out: &mut
         }
         let value = shown(field, map.and_then(|map| map.get(field.name)));
         if value.is_some() || shows_unset(field) {
-            out.insert(field.name.to_owned(), one(value, field));
+            out.insert(field.name.into(), one(value, field));
         }
     }
 }
@@ -85,8 +84,8 @@ fn item(value: Option<&Value>, field: &'static Field) -> Value {
         (Type::Message(message), value) => {
             let mut out = content(value, message);
             if let (Some((api_version, kind)), Value::Object(out)) = (field.item_kind, &mut out) {
-                out.insert("apiVersion".to_owned(), api_version.into());
-                out.insert("kind".to_owned(), kind.into());
+                out.insert("apiVersion".into(), api_version.into());
+                out.insert("kind".into(), kind.into());
             }
             out
         }
@@ -103,7 +102,8 @@ mod tests {
     use crate::codec::protobuf::encode;
     use crate::schema::table::{self, MESSAGES};
     use proptest::prelude::*;
-    use serde_json::json;
+
+    use crate::model::value::json;
 
     #[test]
     fn shows_what_clients_see() {

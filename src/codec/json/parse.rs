@@ -3,9 +3,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Number, Value};
-
 use super::MAX_DEPTH;
+use crate::model::value::{Map, Number, Value};
 
 /// The text is no JSON, or nests too deeply: [`super::syntax::explain`] finds the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +195,7 @@ impl<'a> Parser<'a> {
             Token::Object => {
                 let mut map = Map::new();
                 self.object(|parser, key| {
-                    map.insert(key, parser.value()?);
+                    map.insert(key.into(), parser.value()?);
                     Ok::<_, Unreadable>(())
                 })?;
                 Ok(Value::Object(map))
@@ -209,7 +208,7 @@ impl<'a> Parser<'a> {
                 })?;
                 Ok(Value::Array(items))
             }
-            Token::String => self.string().map(Value::String),
+            Token::String => self.text().map(Value::from),
             Token::Number => number(self.number()?).map(Value::Number),
             token => {
                 self.literal(token)?;
@@ -390,7 +389,8 @@ pub fn number(literal: &str) -> Result<Number> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+
+    use crate::model::value::json;
 
     #[test]
     fn reads_as_go_does() {

@@ -1,9 +1,8 @@
 //! A value to JSON text as Go writes it: numbers in Go's forms, `<`, `>` and `&` escaped, keys sorted.
 
-use serde_json::{Number, Value};
-
 use super::write;
 use crate::model::gotext;
+use crate::model::value::{Number, Value};
 
 /// Appends the value.
 pub fn value(out: &mut Vec<u8>, tree: &Value) {

@@ -58,8 +58,8 @@ fn text(bytes: &[u8]) -> Result<(), Malformed> {
 mod tests {
     use super::*;
     use crate::codec::protobuf::encode::encode;
+    use crate::model::value::json;
     use crate::schema::table::message;
-    use serde_json::json;
 
     #[test]
     fn damage_deep_inside_is_found() {

@@ -7,13 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
-use serde_json::Value;
 use smallvec::SmallVec;
 
 use super::MAX_DEPTH;
 use crate::codec::wire::{Malformed, Reader, Wire};
 use crate::model::duration::Duration;
 use crate::model::time::{Precision, Time};
+use crate::model::value::Value;
 use crate::schema::table::{Field, Json, Message, Shape, Type};
 
 /// The object in a message's bytes, as a sparse value.
@@ -111,7 +111,7 @@ impl<'a> Content<'a> {
         if bytes.is_empty() {
             return visitor.visit_unit();
         }
-        let value: Value = serde_json::from_slice(bytes).map_err(|_| Malformed::Form)?;
+        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|_| Malformed::Form)?;
         value.into_deserializer().deserialize_any(visitor).map_err(|_| Error(Malformed::Form))
     }
 

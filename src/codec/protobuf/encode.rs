@@ -2,13 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
 use smallvec::{SmallVec, smallvec};
 
 use super::MAX_DEPTH;
 use crate::codec::wire::{Backward, FIXED64, LENGTH_DELIMITED, Malformed, VARINT};
 use crate::model::duration::Duration;
 use crate::model::time::{Precision, Time};
+use crate::model::value::{Map, Value};
 use crate::schema::table::{Field, Json, Message, Shape, Type};
 
 /// Fields that most messages have at most.
@@ -62,12 +62,7 @@ fn content(out: &mut Backward, value: &Value, message: &'static Message, depth: 
     }
 }
 
-fn fields(
-    out: &mut Backward,
-    map: &Map<String, Value>,
-    message: &'static Message,
-    depth: usize,
-) -> Result<(), Malformed> {
+fn fields(out: &mut Backward, map: &Map, message: &'static Message, depth: usize) -> Result<(), Malformed> {
     // A message has many more fields than a value sets: each that is set is looked up, not each that could be.
     let mut set: SmallVec<[&Value; FIELDS]> = smallvec![&Value::Null; message.fields.len()];
     for (name, value) in map {

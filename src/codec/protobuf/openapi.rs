@@ -3,9 +3,8 @@
 //! A table says for each form of message which member of the JSON goes into which field. What may stand in a message in
 //! one of several forms is told apart as gnostic does.
 
-use serde_json::Value;
-
 use crate::codec::wire::{FIXED64, VARINT, put_bytes, put_varint};
+use crate::model::value::Value;
 use crate::schema::openapi::source::Source;
 use crate::schema::openapi::v2::{self, Part, Receiver};
 
@@ -224,7 +223,7 @@ fn message(form: &Form, value: &Value, depth: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let Some(members) = value.as_object().filter(|_| depth < MAX_DEPTH) else { return out };
     for (name, number, kind) in form.fields {
-        if let Some(value) = members.get(*name) {
+        if let Some(value) = members.get(name) {
             field(&mut out, *number, *kind, value, depth);
         }
     }
@@ -333,10 +332,10 @@ fn number_field(out: &mut Vec<u8>, number: u32, value: u64) {
 mod tests {
     use super::*;
     use crate::codec::wire::{Malformed, Reader};
+    use crate::model::value::json;
     use crate::schema::catalog::Catalog;
     use crate::schema::openapi::describe::Descriptions;
     use crate::schema::openapi::source::Custom;
-    use serde_json::json;
 
     /// The fields of a message with this number.
     fn all(bytes: &[u8], number: u32) -> Result<Vec<&[u8]>, Malformed> {

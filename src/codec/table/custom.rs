@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use super::column::Column;
 use super::columns::{AGE_TEXT, NAME};
 use super::jsonpath::Path;
 use super::row::Row;
 use crate::model::time::Time;
+use crate::model::value::Value;
 use crate::model::{gotext, object};
 
 /// The columns of one version of a custom resource.
@@ -117,7 +116,7 @@ fn cell(row: &mut Row<'_>, kind: &str, value: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn cells_are_of_their_columns_types() {

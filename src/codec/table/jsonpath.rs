@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use serde_json::Value;
+use crate::model::value::Value;
 
 /// A parsed path, without the braces around it.
 #[derive(Clone, Debug, PartialEq)]
@@ -427,7 +427,8 @@ fn is_end(letter: char) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+
+    use crate::model::value::json;
 
     fn check(path: &str, found: Option<Value>) {
         let value = json!({

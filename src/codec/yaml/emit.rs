@@ -3,10 +3,9 @@
 
 use std::cmp::Ordering;
 
-use serde_json::{Map, Number, Value};
-
 use super::resolve::{Scalar, is_base60, resolve};
 use crate::model::gotext;
+use crate::model::value::{Map, Number, Text, Value};
 
 /// A value as a whole document.
 pub fn text(value: &Value) -> String {
@@ -440,8 +439,8 @@ impl Shape {
 }
 
 /// In the order of stock's printer: numbers within keys by their value, letters after everything else.
-fn sorted(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
-    merge_sort(map.iter().collect(), &|a: &(&String, &Value), b: &(&String, &Value)| order(a.0, b.0))
+fn sorted(map: &Map) -> Vec<(&Text, &Value)> {
+    merge_sort(map.iter().collect(), &|a: &(&Text, &Value), b: &(&Text, &Value)| order(a.0, b.0))
 }
 
 /// The order of keys has cycles (`08`, `0b1`, `1`), which the library's sort may answer with a panic.
@@ -496,7 +495,8 @@ mod tests {
     use crate::codec::json::parse::parse;
     use crate::codec::yaml::read::read;
     use proptest::prelude::*;
-    use serde_json::json;
+
+    use crate::model::value::json;
 
     #[test]
     fn values_are_printed_as_stock_prints_them() {

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Number, Value};
 
 use super::compose::{Content, Document, compose};
 use super::cursor::{Problem, text};
 use super::resolve::{Scalar, resolve};
 use crate::codec::json::tree;
 use crate::model::gotext;
+use crate::model::value::{Map, Number, Value};
 
 /// A text's first document.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -85,7 +85,7 @@ enum Key {
 /// A mapping being read.
 #[derive(Default)]
 struct Entries {
-    map: Map<String, Value>,
+    map: Map,
     /// Keys that are no texts, which are few.
     others: Vec<Key>,
 }
@@ -203,7 +203,7 @@ impl<'d> Reader<'d> {
             if repeated && self.notes.len() < MAX_NOTES {
                 self.notes.push(format!("line {line}: key {} already set in map", key.shown()));
             }
-            into.map.insert(key.text().into_owned(), value);
+            into.map.insert(key.text().into(), value);
             if !repeated && !matches!(key, Key::Text(_)) {
                 into.others.push(key);
             }
@@ -213,7 +213,7 @@ impl<'d> Reader<'d> {
 
     fn plain(&mut self, scalar: Typed) -> Value {
         match scalar {
-            Typed::Text(text) => Value::String(text),
+            Typed::Text(text) => text.into(),
             Typed::Plain(Scalar::Bool(flag)) => flag.into(),
             Typed::Plain(Scalar::Int(number)) => number.into(),
             Typed::Plain(Scalar::Big(number)) => number.into(),
@@ -358,7 +358,7 @@ fn binary(text: &str) -> Found<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn yaml_is_read_as_stock_reads_it() {

@@ -1,7 +1,5 @@
 //! The writes: what volumes and claims say of each other.
 
-use serde_json::{Value, json};
-
 use super::{BY_CONTROLLER, COMPLETED, is_bound_to};
 use crate::controllers::events::Kind;
 use crate::controllers::harness::Cx;
@@ -9,6 +7,7 @@ use crate::controllers::item::Item;
 use crate::model::object;
 use crate::model::quantity::Quantity;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 
 /// On a volume: the size that its claim shows until the file system has grown.
 const BEFORE_RESIZE: &str = "volume.alpha.kubernetes.io/pre-resize-capacity";

@@ -1,11 +1,10 @@
 //! What a StorageClass says.
 
-use serde_json::Value;
-
 use crate::admission::plugins::storage::default_class;
 use crate::cache::shelf::Shelf;
 use crate::controllers::item::Item;
 use crate::model::object;
+use crate::model::value::Value;
 
 /// In-tree provisioners, and the drivers that do their work now.
 const MIGRATED: [(&str, &str); 7] = [

@@ -22,7 +22,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use self::open::Open;
 use self::want::Want;
@@ -34,6 +33,7 @@ use crate::cache::index::{CLAIM_VOLUME, VOLUME_CLAIM};
 use crate::cache::object::Object;
 use crate::model::object;
 use crate::model::status::Result;
+use crate::model::value::Value;
 use crate::model::volume as model;
 
 /// How long a claim without a volume waits until it is looked at again, and users are told again.

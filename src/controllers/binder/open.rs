@@ -4,11 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use serde_json::Value;
-
 use super::want::{self, Want};
 use crate::model::object;
 use crate::model::quantity::Quantity;
+use crate::model::value::Value;
 
 /// Bounded by the number of volumes and claims.
 #[derive(Default)]
@@ -110,7 +109,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn volume(name: &str, size: &str, modes: &[&str]) -> Value {
         json!({"metadata": {"name": name}, "spec": {"capacity": {"storage": size}, "accessModes": modes}})

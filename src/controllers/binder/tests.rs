@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::controllers::resources::{CLAIMS, PODS, STORAGE_CLASSES, VOLUMES};
 use crate::controllers::testing::{World, pod_spec};
 use crate::model::object;
+use crate::model::value::{Value, json};
 
 const RETRY: Duration = Duration::from_secs(15);
 

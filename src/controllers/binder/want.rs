@@ -1,10 +1,9 @@
 //! What a claim asks for, and which volumes are enough.
 
-use serde_json::Value;
-
 use crate::model::object;
 use crate::model::quantity::{Format, Quantity};
 use crate::model::selector::label::Selector;
+use crate::model::value::Value;
 
 /// How a class was named before there was a field for it.
 const CLASS: &str = "volume.beta.kubernetes.io/storage-class";
@@ -114,7 +113,7 @@ fn text<'a>(object: &'a Value, field: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn a_volume_is_enough_or_not_for_one_reason() {

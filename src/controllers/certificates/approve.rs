@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use super::form::{KUBELET_CLIENT, kubelet_client};
 use super::request::{APPROVED, DENIED, certificate, has, parse, signer, usages};
@@ -14,6 +13,7 @@ use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::{Item, time};
 use crate::controllers::resources::SIGNING_REQUESTS;
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 use crate::pki::request::SigningRequest;
 
 /// Whoever was not allowed is asked about again after as long as it has waited, within these.

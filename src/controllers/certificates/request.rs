@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 
 use crate::controllers::conditions;
 use crate::controllers::item::Item;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 use crate::pki::request::SigningRequest;
 
 pub const APPROVED: &str = "Approved";

@@ -5,7 +5,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
 
 use super::form::check;
 use super::request::{APPROVED, DENIED, FAILED, certificate, has, parse, signer, usages};
@@ -15,6 +14,7 @@ use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::Item;
 use crate::controllers::resources::SIGNING_REQUESTS;
 use crate::model::status::{Result, Status};
+use crate::model::value::json;
 use crate::pki::authority::Authority;
 
 /// Twice the time by which certificates are dated back.
@@ -94,8 +94,8 @@ mod tests {
     use crate::base::clock::Clock;
     use crate::base::entropy::Entropy;
     use crate::controllers::testing::World;
+    use crate::model::value::Value;
     use crate::pki::certificate::Certificate;
-    use serde_json::Value;
 
     async fn world() -> World {
         let clock = Clock::starting_at("2025-12-01T00:00:00Z".parse().expect("a time"));

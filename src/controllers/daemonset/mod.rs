@@ -16,7 +16,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use self::plan::{Doomed, Plan};
@@ -32,6 +31,7 @@ use crate::base::backoff::Backoff;
 use crate::cache::object::Object;
 use crate::model::selector::label::Selector;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 
 /// How long is waited before a pod that fails on a node again and again is made anew.
 const FAILURES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(900));

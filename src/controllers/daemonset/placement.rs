@@ -1,10 +1,9 @@
 //! Which nodes are fit for a set's pods.
 
-use serde_json::Value;
-
 use crate::controllers::node::taints;
 use crate::controllers::node::tolerations::tolerates;
 use crate::model::object;
+use crate::model::value::Value;
 
 /// Whether a pod of the set should come to a node, and whether one that is there may stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +70,7 @@ fn holds(requirement: &Value, value: Option<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn nodes_are_chosen_by_labels_names_and_taints() {

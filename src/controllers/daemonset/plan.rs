@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::claim::Claimed;
 use super::placement::{Fit, judge};
 use super::pod;
@@ -17,6 +15,7 @@ use crate::model::intstr::{Round, scaled};
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::Value;
 
 /// A pod to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,10 @@
 //! A pod for one node.
 
-use serde_json::{Value, json};
-
 use crate::controllers::history::HASH;
 use crate::controllers::item::Item;
 use crate::controllers::pods;
 use crate::model::object;
+use crate::model::value::{Value, json};
 
 /// An annotation of the set and a label of its pods: the number of the template.
 const GENERATION: &str = "deprecated.daemonset.template.generation";

@@ -1,11 +1,10 @@
 //! Sets on nodes that come, go and change.
 
-use serde_json::{Value, json};
-
 use crate::controllers::history::HASH;
 use crate::controllers::resources::{CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS};
 use crate::controllers::testing::{World, template};
 use crate::model::object;
+use crate::model::value::{Value, json};
 
 async fn world(nodes: &[&str], strategy: Value) -> World {
     let world = World::with(&["daemonset"]).await;

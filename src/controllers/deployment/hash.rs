@@ -1,6 +1,6 @@
 //! Names of versions: a short hash of the pod template.
 
-use serde_json::Value;
+use crate::model::value::Value;
 
 /// The label that tells the pods of versions apart.
 pub const LABEL: &str = "pod-template-hash";
@@ -35,7 +35,7 @@ fn fnv1a(seed: u32, bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn a_hash_depends_on_the_template_and_its_collisions() {

@@ -15,7 +15,6 @@ mod status;
 mod tests;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use super::events::Kind;
 use super::harness::{Change, Controller, Cut, Cx, Follows, Keys, Next};
@@ -26,6 +25,7 @@ use crate::cache::handle::Snapshot;
 use crate::cache::object::Object;
 use crate::model::selector::label::Selector;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 use plan::Strategy;
 use sets::Set;
 

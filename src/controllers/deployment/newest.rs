@@ -1,7 +1,5 @@
 //! The ReplicaSet of the template as it is now: made when it is missing, numbered, and named in the deployment.
 
-use serde_json::{Value, json};
-
 use super::hash::{LABEL, set_name, template_hash};
 use super::sets::{Set, without_hash};
 use super::{Run, condition, revision};
@@ -12,6 +10,7 @@ use crate::controllers::pods::is_namespace_terminating;
 use crate::controllers::resources::REPLICA_SETS;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 
 const PROGRESSING: &str = "Progressing";
 

@@ -1,8 +1,7 @@
 //! The arithmetic of a rollout: which ReplicaSet gets which size next.
 
-use serde_json::Value;
-
 use crate::model::intstr::{Round, scaled};
+use crate::model::value::Value;
 
 /// How a deployment changes its pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +137,7 @@ fn fraction(wanted: i64, surge: i64, status_replicas: i64, set: Size) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn size(replicas: i64, available: i64) -> Size {
         Size { replicas, available, max: None }

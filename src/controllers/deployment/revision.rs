@@ -1,8 +1,7 @@
 //! The annotations that number the versions of a deployment.
 
-use serde_json::{Map, Value};
-
 use crate::model::object;
+use crate::model::value::{Map, Value};
 
 pub const REVISION: &str = "deployment.kubernetes.io/revision";
 /// The numbers that a version had before it was rolled back to.
@@ -68,7 +67,7 @@ fn remembered(history: &str, old: &str) -> Option<String> {
     Some(kept.join(","))
 }
 
-pub fn annotations(object: &mut Value) -> &mut Map<String, Value> {
+pub fn annotations(object: &mut Value) -> &mut Map {
     let slot = &mut object["metadata"]["annotations"];
     if !slot.is_object() {
         *slot = Value::Object(Map::new());
@@ -79,7 +78,7 @@ pub fn annotations(object: &mut Value) -> &mut Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn a_version_that_comes_back_remembers_its_numbers() {

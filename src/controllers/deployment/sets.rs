@@ -2,8 +2,6 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value;
-
 use super::hash::LABEL;
 use super::revision::{DESIRED, MAX};
 use crate::cache::shelf::Shelf;
@@ -14,6 +12,7 @@ use crate::controllers::resources::REPLICA_SETS;
 use crate::model::object;
 use crate::model::selector::label::Selector;
 use crate::model::status::Result;
+use crate::model::value::Value;
 
 /// A ReplicaSet.
 #[derive(Clone)]
@@ -94,7 +93,7 @@ pub fn without_hash(template: &Value) -> Value {
     let mut template = template.clone();
     let emptied = |fields: Option<&mut Value>, field: &str| {
         let Some(fields) = fields.and_then(Value::as_object_mut) else { return };
-        if fields.get(field).and_then(Value::as_object).is_some_and(serde_json::Map::is_empty) {
+        if fields.get(field).and_then(Value::as_object).is_some_and(crate::model::value::Map::is_empty) {
             fields.remove(field);
         }
     };
@@ -109,7 +108,7 @@ pub fn without_hash(template: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn templates_are_the_same_whatever_their_hash() {

@@ -1,7 +1,5 @@
 //! What a deployment says of itself.
 
-use serde_json::{Map, Value};
-
 use super::sets::Set;
 use super::{Run, condition};
 use crate::controllers::conditions;
@@ -9,6 +7,7 @@ use crate::controllers::harness::Next;
 use crate::controllers::item::{time, until};
 use crate::model::status::Result;
 use crate::model::time::Time;
+use crate::model::value::{Map, Value};
 
 const PROGRESSING: &str = "Progressing";
 const FAILURE: &str = "ReplicaFailure";
@@ -56,7 +55,7 @@ impl Counts {
         }
     }
 
-    fn write(&self, status: &mut Map<String, Value>) {
+    fn write(&self, status: &mut Map) {
         let numbers = [
             ("observedGeneration", Some(self.observed)),
             ("replicas", Some(self.replicas)),

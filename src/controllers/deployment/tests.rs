@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::revision;
 use crate::controllers::conditions;
 use crate::controllers::resources::{DEPLOYMENTS, PODS, REPLICA_SETS};
 use crate::controllers::testing::{World, template};
+use crate::model::value::{Value, json};
 
 const WEB: crate::registry::client::Target<'static> =
     crate::registry::client::Target::new("apps", "deployments", "d", "web");
@@ -116,7 +115,7 @@ async fn a_deployment_has_a_set_with_a_hash() {
     assert_eq!(set["spec"]["selector"]["matchLabels"], json!({"app": "web", "pod-template-hash": hash}));
     assert_eq!(set["spec"]["template"]["metadata"]["labels"], json!({"app": "web", "pod-template-hash": hash}));
     assert_eq!(set["metadata"]["ownerReferences"][0]["uid"], made["metadata"]["uid"]);
-    let annotations = json!({"team": "a", revision::REVISION: "1", revision::DESIRED: "3", revision::MAX: "4"});
+    let annotations = json!({"team": "a", (revision::REVISION): "1", (revision::DESIRED): "3", (revision::MAX): "4"});
     assert_eq!(set["metadata"]["annotations"], annotations);
     assert_eq!(world.sets(), "a:1=3/0");
     assert_eq!(world.events()[0], format!("ScalingReplicaSet: Scaled up replica set web-{hash} from 0 to 3"));

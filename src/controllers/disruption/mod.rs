@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Map, Value};
 
 use self::scale::Expected;
 use self::selectors::Selectors;
@@ -28,6 +27,7 @@ use crate::cache::object::Object;
 use crate::model::intstr::{Round, scaled};
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::{Map, Value};
 
 /// How long after its eviction a pod counts as gone; if it is there still, it counts again.
 const DELETION: Duration = Duration::from_secs(120);
@@ -116,7 +116,7 @@ struct Counts {
     desired: i64,
     expected: i64,
     /// Pods that were evicted and are still there, and when they were.
-    disrupted: Map<String, Value>,
+    disrupted: Map,
     /// When one of these counts again.
     next: Next,
 }
@@ -159,7 +159,7 @@ async fn expect(cx: &Cx, budget: &Item, pods: &[Pod<'_>]) -> Result<(i64, i64)> 
 }
 
 /// The pods that were evicted and are still to go.
-fn disrupted(cx: &Cx, budget: &Item, pods: &[Pod<'_>], now: Time) -> (Map<String, Value>, Next) {
+fn disrupted(cx: &Cx, budget: &Item, pods: &[Pod<'_>], now: Time) -> (Map, Next) {
     let (mut left, mut next) = (Map::new(), Next::Done);
     let Some(known) = budget.status()["disruptedPods"].as_object() else { return (left, next) };
     for pod in pods.iter().filter(|pod| !pod.deleting) {
@@ -181,7 +181,7 @@ fn disrupted(cx: &Cx, budget: &Item, pods: &[Pod<'_>], now: Time) -> (Map<String
             continue;
         }
         next = next.sooner(Next::After(until(end, now)));
-        left.insert(name.to_owned(), text.clone());
+        left.insert(name.into(), text.clone());
     }
     (left, next)
 }

@@ -1,12 +1,11 @@
 //! What users, and evictions, are told of a budget.
 
-use serde_json::{Value, json};
-
 use super::Counts;
 use crate::controllers::harness::Cx;
 use crate::controllers::item::Item;
 use crate::model::condition;
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 use crate::registry::eviction::{CONDITION, tell};
 
 /// Writes the status, if it says something new.

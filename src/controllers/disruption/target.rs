@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-
 use crate::cache::object::Object;
 use crate::cache::shelf::Shelf;
 use crate::codec::protobuf::view::View;
@@ -12,6 +10,7 @@ use crate::controllers::harness::{Cx, Next};
 use crate::controllers::item::{Item, until, view};
 use crate::model::status::Result;
 use crate::model::time::Time;
+use crate::model::value::json;
 
 const CONDITION: &str = "DisruptionTarget";
 /// How long the condition stays on a pod that is not deleted.

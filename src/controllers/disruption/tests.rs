@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::controllers::conditions;
 use crate::controllers::resources::{BUDGETS, DEPLOYMENTS, PODS, REPLICA_SETS};
 use crate::controllers::testing::{World, pod_spec, template};
+use crate::model::value::{Value, json};
 
 async fn world(spec: Value) -> World {
     let world = World::with(&["disruption"]).await;

@@ -1,10 +1,9 @@
 //! A pod as an endpoint of a Service.
 
-use serde_json::{Map, Value, json};
-
 use super::service::{Family, Service};
 use crate::codec::protobuf::view::View;
 use crate::controllers::pods::Pod;
+use crate::model::value::{Map, Value, json};
 
 /// Whether a pod has addresses that it may be found at. One that is being deleted only `even_if_deleting`.
 pub fn is_reachable(pod: &Pod<'_>, even_if_deleting: bool) -> bool {
@@ -54,7 +53,7 @@ pub fn endpoint(pod: &Pod<'_>, zone: Option<&str>, service: &Service<'_>, family
         }
     }
     let (in_zone, on_node) = service.stays();
-    let hints: Map<String, Value> = [("forZones", zone.filter(|_| in_zone)), ("forNodes", node.filter(|_| on_node))]
+    let hints: Map = [("forZones", zone.filter(|_| in_zone)), ("forNodes", node.filter(|_| on_node))]
         .into_iter()
         .filter_map(|(field, name)| Some((field.to_owned(), json!([{"name": name?}]))))
         .collect();

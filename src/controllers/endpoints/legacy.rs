@@ -1,7 +1,6 @@
 //! The Endpoints of services with a selector: the older form, of one family, for clients that know no slices.
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use super::endpoint::{addresses, hostname, is_reachable, ports, target};
 use super::plan::list;
@@ -17,6 +16,7 @@ use crate::controllers::resources::{ENDPOINTS, PODS, SERVICES};
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 use crate::registry::options::DeleteOptions;
 
 /// Addresses in an object at most.
@@ -148,8 +148,8 @@ async fn write(cx: &Cx, cut: &Cut, service: &Service<'_>, mut subsets: Vec<Value
     wanted["metadata"]["labels"] = labels.into();
     let mut annotations = wanted["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
     annotations.retain(|key, _| key != SINCE && key != OVER_CAPACITY);
-    annotations.extend(since.map(|since| (SINCE.to_owned(), since.to_text().as_str().into())));
-    annotations.extend(is_cut.then(|| (OVER_CAPACITY.to_owned(), "truncated".into())));
+    annotations.extend(since.map(|since| (SINCE, since.to_text())));
+    annotations.extend(is_cut.then_some((OVER_CAPACITY, "truncated")));
     wanted["metadata"]["annotations"] = annotations.into();
     let target = ENDPOINTS.at(namespace, name);
     let written = if is_new { cx.create(target, &wanted).await } else { cx.update(target, &wanted).await };

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use serde_json::{Map, Value, json};
 
 use super::legacy::LOCK;
 use super::plan::{Plan, identity, list, ports_key, says_same};
@@ -16,6 +15,7 @@ use crate::controllers::item::Item;
 use crate::controllers::resources::{ENDPOINT_SLICES, ENDPOINTS, SERVICES};
 use crate::model::object;
 use crate::model::status::Result;
+use crate::model::value::{Map, Value, json};
 use crate::registry::options::DeleteOptions;
 
 /// Addresses of a subset that are mirrored at most.
@@ -165,8 +165,7 @@ fn slice_of(endpoints: &Item, wanted: &Wanted, name: Option<&str>) -> Value {
     let (mut labels, annotations) = (map("labels"), map("annotations"));
     labels.insert(SERVICE_NAME.into(), endpoints.name().into());
     labels.insert(MANAGED_BY.into(), MANAGER.into());
-    let annotations: Map<String, Value> =
-        annotations.into_iter().filter(|(key, _)| key != SINCE && key != LAST_APPLIED).collect();
+    let annotations: Map = annotations.into_iter().filter(|(key, _)| key != SINCE && key != LAST_APPLIED).collect();
     let mut metadata = json!({
         "namespace": endpoints.namespace(),
         "labels": labels,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use crate::model::value::{Map, Value, json};
 
 /// Endpoints in a slice at most.
 pub const MOST: usize = 100;
@@ -15,7 +15,7 @@ pub struct Template<'a> {
     pub address_type: &'a str,
     /// The only owner.
     pub owner: Value,
-    pub labels: Map<String, Value>,
+    pub labels: Map,
 }
 
 /// Endpoints with the same ports.

@@ -2,10 +2,9 @@
 
 use std::net::IpAddr;
 
-use serde_json::{Map, Value};
-
 use crate::controllers::item::Item;
 use crate::model::object;
+use crate::model::value::{Map, Value};
 
 /// A label of what belongs to a headless service.
 pub const HEADLESS: &str = "service.kubernetes.io/headless";
@@ -57,7 +56,7 @@ impl<'a> Service<'a> {
         let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
         Some(Self {
             item,
-            selector: selector.iter().map(|(key, value)| (key.clone(), text(value))).collect(),
+            selector: selector.iter().map(|(key, value)| (key.to_string(), text(value))).collect(),
             ports: spec["ports"].as_array().map_or(&[], Vec::as_slice),
             unready_too: spec["publishNotReadyAddresses"] == true,
         })
@@ -91,9 +90,9 @@ impl<'a> Service<'a> {
     }
 
     /// Its labels, without `reserved`; with the one that says headless when it is.
-    pub fn labels(&self, reserved: &[&str]) -> Map<String, Value> {
+    pub fn labels(&self, reserved: &[&str]) -> Map {
         let all = self.item.value["metadata"]["labels"].as_object().cloned().unwrap_or_default();
-        let mut labels: Map<String, Value> =
+        let mut labels: Map =
             all.into_iter().filter(|(key, _)| !reserved.contains(&key.as_str()) && key != HEADLESS).collect();
         if self.is_headless() {
             labels.insert(HEADLESS.into(), "".into());

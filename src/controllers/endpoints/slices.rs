@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use super::endpoint::{endpoint, is_reachable, ports};
 use super::plan::{Group, Plan, Template, list, ports_key};
@@ -19,6 +18,7 @@ use crate::controllers::resources::{ENDPOINT_SLICES, NODES, PODS, SERVICES};
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 use crate::registry::options::DeleteOptions;
 
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
 use super::plan::ports_key;
+use crate::model::value::{Map, Value};
 
 /// An address with one port, or with none (headless services).
 #[derive(Clone, Debug)]
@@ -59,7 +58,7 @@ fn subset(addresses: Addresses, ports: Vec<Value>) -> Value {
     let list = |addresses: Vec<(bool, Value)>| addresses.into_iter().map(|(_, address)| address).collect::<Vec<_>>();
     let lists = [("addresses", list(ready)), ("notReadyAddresses", list(waiting)), ("ports", ports)];
     let fields = lists.into_iter().filter(|(_, list)| !list.is_empty());
-    fields.map(|(field, list)| (field.to_owned(), list.into())).collect::<Map<String, Value>>().into()
+    fields.collect::<Map>().into()
 }
 
 /// Cuts subsets down to `most` addresses, ready ones first, of each subset as large a part as of all. Whether it did.
@@ -99,7 +98,7 @@ fn shorten(subset: &mut Value, list: &str, length: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn entry(ip: &str, ready: bool, port: Option<i64>) -> Entry {
         let port = port.map(|port| json!({"name": format!("p{port}"), "port": port, "protocol": "TCP"}));

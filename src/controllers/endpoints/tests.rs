@@ -1,12 +1,11 @@
 //! Conversations with the controllers of endpoints.
 
-use serde_json::{Value, json};
-
 use super::plan::list;
 use super::since::SINCE;
 use crate::controllers::resources::{ENDPOINT_SLICES, ENDPOINTS, NODES, PODS, SERVICES};
 use crate::controllers::testing::{World, pod_spec};
 use crate::model::object;
+use crate::model::value::{Value, json};
 
 async fn world() -> World {
     let world = World::with(&["endpointslice", "endpoint", "endpointslicemirroring"]).await;

@@ -1,11 +1,11 @@
 //! Handing over notes.
 
-use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::cache::object::Object;
 use crate::controllers::item::Item;
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 use crate::registry::client::Client;
 use crate::schema::resource::Storage;
 

@@ -1,6 +1,5 @@
 //! The task that writes Events.
 
-use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -9,6 +8,7 @@ use super::recorder::{Note, Sender};
 use crate::base::tasks::Tasks;
 use crate::controllers::resources::EVENTS;
 use crate::model::status::Result;
+use crate::model::value::json;
 use crate::registry::core::Registry;
 
 /// Notes that wait to be written.

@@ -1,7 +1,5 @@
 //! An object that goes, and holds on until its dependents are seen to.
 
-use serde_json::{Value, json};
-
 use super::judge::{keep_owners, target};
 use super::place::InSnapshot;
 use super::{FOREGROUND, ORPHAN};
@@ -10,6 +8,7 @@ use crate::cache::index::OWNER;
 use crate::controllers::batch;
 use crate::controllers::harness::Cx;
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 
 /// Its dependents lose it as their owner, and live on; then it may go.
 pub async fn orphan(cx: &Cx, snapshot: &Snapshot, owner: &InSnapshot<'_>) -> Result<()> {

@@ -1,7 +1,5 @@
 //! What an object's owners mean for it.
 
-use serde_json::{Value, json};
-
 use super::place::{self, Found, InSnapshot, Place};
 use super::{FOREGROUND, GarbageCollector, ORPHAN, is_foreground};
 use crate::cache::handle::Snapshot;
@@ -11,6 +9,7 @@ use crate::controllers::events::{Kind, Regarding};
 use crate::controllers::harness::Cx;
 use crate::controllers::item::Item;
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 use crate::registry::client::Target;
 use crate::registry::options::DeleteOptions;
 

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use crate::controllers::resources::{CONFIG_MAPS, NODES, Name};
 use crate::controllers::testing::World;
 use crate::model::names::{GroupResource, GroupVersionKind};
+use crate::model::value::{Value, json};
 use crate::registry::options::DeleteOptions;
 use crate::schema::resource::{Resource, Shape, Storage, Verbs};
 

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::cache::handle::{Cache, Snapshot};
 use crate::cache::object::Object;
@@ -16,6 +15,7 @@ use crate::model::names::GroupResource;
 use crate::model::revision::Revision;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::Value;
 use crate::registry::client::{Client, Target};
 use crate::registry::core::Registry;
 use crate::registry::options::DeleteOptions;

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::json;
 
 use super::{Change, Controller, Cx, Follows, Keys, Next, Plane, Runner};
 use crate::auth::identity::User;
@@ -13,6 +12,7 @@ use crate::base::tasks::Tasks;
 use crate::controllers::events::{self, Recorder};
 use crate::controllers::resources::CONFIG_MAPS;
 use crate::model::status::{Result, Status};
+use crate::model::value::json;
 use crate::registry::client::Client;
 use crate::registry::fixture::client;
 

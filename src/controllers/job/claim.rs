@@ -1,7 +1,5 @@
 //! Which pods are a job's own, and what is read of them.
 
-use serde_json::{Value, json};
-
 use super::{FINALIZER, has_finalizer, selector};
 use crate::cache::index::{ORPHAN_POD, OWNER};
 use crate::cache::object::Object;
@@ -12,6 +10,7 @@ use crate::controllers::owner;
 use crate::controllers::pods::Pod;
 use crate::controllers::resources::PODS;
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 
 /// Annotation and label: the completion index of a pod.
 pub const INDEX: &str = "batch.kubernetes.io/job-completion-index";

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::claim::{FAILURES, IGNORED, INDEX, JobPod, only_failed, release};
 use super::policy::{self, Failure};
 use super::tally::{Finish, SUCCESS, Tally};
@@ -19,6 +17,7 @@ use crate::controllers::replicaset::rank::first_to_go;
 use crate::model::object;
 use crate::model::status::Result;
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 
 /// By which containers know their index.
 const ENVIRONMENT: &str = "JOB_COMPLETION_INDEX";

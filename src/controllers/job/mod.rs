@@ -19,7 +19,6 @@ mod track;
 pub mod ttl;
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use self::claim::release;
 use self::tally::Tally;
@@ -34,6 +33,7 @@ use crate::cache::object::Object;
 use crate::cache::shelf::Shelf;
 use crate::model::selector::label::Selector;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 
 /// On pods that are not counted yet.
 pub const FINALIZER: &str = "batch.kubernetes.io/job-tracking";

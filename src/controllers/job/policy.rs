@@ -1,10 +1,9 @@
 //! What the failure of a pod means for its job, and when a job has succeeded early.
 
-use serde_json::Value;
-
 use super::indexes::Indexes;
 use crate::codec::protobuf::view::View;
 use crate::controllers::pods::Pod;
+use crate::model::value::Value;
 
 /// What a failed pod's failure means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +87,7 @@ pub fn succeeded(policy: &Value, completions: i64, indexes: &Indexes) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn enough_indexes_are_a_success() {

@@ -3,8 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::claim::JobPod;
 use super::indexes::Indexes;
 use super::is_suspended;
@@ -13,6 +11,7 @@ use crate::controllers::conditions;
 use crate::controllers::harness::Next;
 use crate::controllers::item::{Item, time, until};
 use crate::model::time::Time;
+use crate::model::value::Value;
 
 /// With what a job ends: the type of the condition that says so first.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::FINALIZER;
 use crate::controllers::conditions;
 use crate::controllers::resources::{JOBS, PODS};
 use crate::controllers::testing::{World, pod_spec};
 use crate::model::object;
+use crate::model::value::{Value, json};
 
 async fn world() -> World {
     World::with(&["job", "ttl-after-finished"]).await

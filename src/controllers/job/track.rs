@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Value, json};
-
 use super::claim::{JobPod, release};
 use super::manage::condition;
 use super::policy::{self, Failure};
@@ -14,6 +12,7 @@ use crate::controllers::events::Kind;
 use crate::controllers::harness::Cx;
 use crate::controllers::item::Item;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 
 /// UIDs in the status at most.
 const MOST: usize = 500;

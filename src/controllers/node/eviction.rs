@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::taints::{NO_EXECUTE, of};
@@ -17,6 +16,7 @@ use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::{Item, view};
 use crate::controllers::resources::{NODES, PODS};
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 use crate::registry::options::DeleteOptions;
 
 /// Key: a pod.

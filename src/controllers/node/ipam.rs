@@ -4,7 +4,6 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use ipnet::IpNet;
-use serde_json::json;
 
 use super::ranges::{Range, Taken};
 use crate::controllers::config::Config;
@@ -13,6 +12,7 @@ use crate::controllers::harness::{Change, Controller, Cut, Cx, Follows, Keys, Ne
 use crate::controllers::item::{Item, view};
 use crate::controllers::resources::NODES;
 use crate::model::status::Result;
+use crate::model::value::json;
 
 /// Key: all nodes, as they share the ranges.
 const ALL: &str = "*";

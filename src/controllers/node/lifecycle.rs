@@ -4,7 +4,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Map, Value, json};
 
 use super::fleet::{Fleet, Seen};
 use super::pods;
@@ -19,6 +18,7 @@ use crate::controllers::item::Item;
 use crate::controllers::resources::{LEASES, NODES, PODS};
 use crate::model::object;
 use crate::model::status::Result;
+use crate::model::value::{Map, Value, json};
 
 /// Where nodes keep their leases.
 const LEASE_NAMESPACE: &str = "kube-node-lease";
@@ -207,13 +207,13 @@ fn unknown(node: &Item, now: &str) -> Vec<Value> {
 }
 
 /// Older labels that do not say what the newer ones do, as they should be.
-fn labels(node: &Value) -> Map<String, Value> {
+fn labels(node: &Value) -> Map {
     let mut labels = Map::new();
     for (label, older) in LABELS {
         if let Some(value) = object::label(node, label)
             && object::label(node, older) != Some(value)
         {
-            labels.insert(older.to_owned(), value.into());
+            labels.insert(older.into(), value.into());
         }
     }
     labels

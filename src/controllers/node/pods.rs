@@ -1,7 +1,5 @@
 //! Pods of nodes that are not ready: nobody can say that they are.
 
-use serde_json::json;
-
 use crate::cache::index::POD_NODE;
 use crate::cache::object::Object;
 use crate::controllers::batch;
@@ -11,6 +9,7 @@ use crate::controllers::item::Item;
 use crate::controllers::pods::Pod;
 use crate::controllers::resources::{NODES, PODS};
 use crate::model::status::Result;
+use crate::model::value::json;
 
 use super::taints;
 

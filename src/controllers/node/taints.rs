@@ -1,8 +1,7 @@
 //! The taints that say a node's conditions.
 
-use serde_json::{Value, json};
-
 use crate::controllers::conditions;
+use crate::model::value::{Value, json};
 
 pub const NOT_READY: &str = "node.kubernetes.io/not-ready";
 pub const UNREACHABLE: &str = "node.kubernetes.io/unreachable";

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::controllers::conditions;
 use crate::controllers::config::Config;
 use crate::controllers::resources::{LEASES, NODES, PODS};
 use crate::controllers::testing::{World, pod_spec};
 use crate::model::object;
+use crate::model::value::{Value, json};
 
 const SECOND: Duration = Duration::from_secs(1);
 

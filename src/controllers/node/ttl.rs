@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use serde_json::json;
 
 use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::Item;
 use crate::controllers::resources::NODES;
 use crate::model::object;
 use crate::model::status::Result;
+use crate::model::value::json;
 
 /// An annotation: seconds.
 const TTL: &str = "node.alpha.kubernetes.io/ttl";

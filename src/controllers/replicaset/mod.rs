@@ -11,7 +11,6 @@ mod status;
 mod tests;
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use super::harness::{Change, Controller, Cut, Cx, Follows, Keys, Next};
 use super::item::{Item, until};
@@ -23,6 +22,7 @@ use crate::cache::object::{Object, Owner};
 use crate::cache::shelf::Shelf;
 use crate::model::selector::label::Selector;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 
 /// The controller of one of the two kinds.
 pub struct ReplicaSets {

@@ -1,7 +1,5 @@
 //! What a set says of itself.
 
-use serde_json::{Value, json};
-
 use super::claim::Claimed;
 use super::manage::wanted;
 use crate::controllers::conditions;
@@ -10,6 +8,7 @@ use crate::controllers::item::Item;
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
+use crate::model::value::{Text, Value, json};
 
 const FAILURE: &str = "ReplicaFailure";
 
@@ -31,7 +30,7 @@ impl Counts {
         let min_ready_seconds = set.spec()["minReadySeconds"].as_i64().unwrap_or(0);
         let mut counts = Self { replicas: claimed.active.len() as i64, ..Self::default() };
         for pod in &claimed.active {
-            let has = |(key, value): (&String, &Value)| pod.object.label(key).as_deref() == value.as_str();
+            let has = |(key, value): (&Text, &Value)| pod.object.label(key).as_deref() == value.as_str();
             counts.fully_labeled += i64::from(template.into_iter().flatten().all(has));
             counts.ready += i64::from(pod.ready);
             counts.available += i64::from(pod.is_available(min_ready_seconds, now));

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::controllers::resources::{PODS, REPLICA_SETS, REPLICATION_CONTROLLERS};
 use crate::controllers::testing::{World, pod_spec, template};
+use crate::model::value::{Value, json};
 
 fn set(name: &str, replicas: i64) -> Value {
     json!({

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::admission::plugins::resource_quota::usage::Meter;
@@ -16,6 +15,7 @@ use crate::model::names::GroupResource;
 use crate::model::quantity::{Format, Quantity};
 use crate::model::revision::Revision;
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 
 /// Bounded by the number of objects that the quota counts.
 pub struct Ledger {
@@ -49,7 +49,7 @@ pub enum Moved {
 impl Ledger {
     /// Counts a namespace.
     pub fn count(quota: &Item, snapshot: &Snapshot, now: Time, at: Instant) -> Self {
-        let hard = quota.spec()["hard"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        let hard = quota.spec()["hard"].as_object().into_iter().flatten().map(|(name, _)| name.to_string()).collect();
         let mut ledger = Self {
             name: quota.name().to_owned(),
             uid: quota.uid().to_owned(),

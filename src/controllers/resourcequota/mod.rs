@@ -14,7 +14,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use self::ledger::{Ledger, Moved};
 use super::config::Config;
@@ -26,6 +25,7 @@ use crate::admission::pod::of_map;
 use crate::cache::object::Object;
 use crate::model::quantity::Quantity;
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 use crate::registry::core::Registry;
 
 /// Key: a quota.

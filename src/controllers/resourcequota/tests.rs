@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::controllers::resources::{CONFIG_MAPS, Name, PODS, QUOTAS, SERVICES};
 use crate::controllers::testing::{World, pod_spec};
+use crate::model::value::{Value, json};
 
 async fn world(spec: Value) -> World {
     let world = World::with(&["resourcequota"]).await;

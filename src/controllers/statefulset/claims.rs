@@ -1,7 +1,5 @@
 //! The volumes of pods: claims that stay when their pods go, unless the set's retention policy says otherwise.
 
-use serde_json::{Value, json};
-
 use super::manage::Run;
 use super::pod;
 use crate::cache::object::Owner;
@@ -11,6 +9,7 @@ use crate::controllers::pods::Pod;
 use crate::controllers::resources::CLAIMS;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 
 /// `spec.volumeClaimTemplates`.
 pub fn templates(set: &Item) -> &[Value] {

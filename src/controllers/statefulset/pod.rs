@@ -1,11 +1,10 @@
 //! A pod with its number.
 
-use serde_json::{Value, json};
-
 use super::claims;
 use crate::controllers::history::{self, HASH};
 use crate::controllers::item::Item;
 use crate::controllers::pods;
+use crate::model::value::{Value, json};
 
 /// Labels that say a pod's name and number.
 pub const NAME: &str = "statefulset.kubernetes.io/pod-name";

@@ -1,11 +1,10 @@
 //! What users are told of a set.
 
-use serde_json::{Value, json};
-
 use super::replicas::{Replicas, revision};
 use crate::controllers::harness::Cx;
 use crate::controllers::item::Item;
 use crate::model::status::Result;
+use crate::model::value::{Value, json};
 
 /// Writes the status, if it says something new.
 pub async fn write(cx: &Cx, set: &Item, replicas: &Replicas<'_>, current: &Item, update: &Item) -> Result<()> {

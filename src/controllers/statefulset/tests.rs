@@ -1,11 +1,10 @@
 //! Sets that grow, shrink and change.
 
-use serde_json::{Value, json};
-
 use crate::controllers::history::HASH;
 use crate::controllers::resources::{CLAIMS, CONTROLLER_REVISIONS, PODS, STATEFUL_SETS};
 use crate::controllers::testing::{World, template};
 use crate::model::object;
+use crate::model::value::{Value, json};
 
 async fn world(replicas: i64, more: Value) -> World {
     let world = World::with(&["statefulset"]).await;

@@ -314,7 +314,8 @@ fn test(document: &mut Node, path: &str, value: Option<Node>) -> Result<(), Unfi
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::Value;
+
+    use crate::model::value::Value;
 
     const OBJECT: &str = r#"{"kind":"C","data":{"b":"x","a":"y"},"list":["p","q"],"none":null}"#;
 

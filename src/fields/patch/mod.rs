@@ -14,8 +14,6 @@ mod notes;
 mod order;
 pub mod strategic;
 
-use serde_json::Value;
-
 use crate::codec::json::decode::Decoded;
 use crate::codec::json::parse::Parser;
 use crate::codec::json::write;
@@ -24,6 +22,7 @@ use crate::fields::prune::full;
 use crate::model::field::{FieldError, Path};
 use crate::model::names::GroupVersionKind;
 use crate::model::status::Status;
+use crate::model::value::Value;
 use crate::schema::resource::Shape;
 
 /// What is done about unknown and repeated fields.

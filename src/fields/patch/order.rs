@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::Value;
+use crate::model::value::Value;
 
 /// Longer lists lose their copies without stock's swaps, whose time is the square of the length.
 const MAX_SWAPPED: usize = 2_000;

@@ -3,8 +3,6 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
-
 use super::notes::{Notes, explain};
 use super::order::{arrange, deduplicate};
 use super::{Validation, settle};
@@ -13,6 +11,7 @@ use crate::codec::json::parse::{self, Parser, Token};
 use crate::codec::json::{convert, dense};
 use crate::model::gotext;
 use crate::model::status::Status;
+use crate::model::value::{Map, Text, Value};
 use crate::schema::table::{Field, Message, Shape};
 
 const DIRECTIVE: &str = "$patch";
@@ -43,8 +42,8 @@ pub fn apply(
 }
 
 /// What a patch has to do with, and the object's other fields: a status is patched without a look at the spec.
-fn split(object: &Value, patch: &Map<String, Value>, message: &'static Message) -> (Value, Map<String, Value>) {
-    let is_plain = |name: &String| message.path(name).is_some_and(|path| path.len() == 1);
+fn split(object: &Value, patch: &Map, message: &'static Message) -> (Value, Map) {
+    let is_plain = |name: &Text| message.path(name).is_some_and(|path| path.len() == 1);
     match object {
         Value::Object(fields) if patch.keys().all(is_plain) => {
             let copied = fields.iter().map(|(name, value)| (name.clone(), value.clone()));
@@ -56,7 +55,7 @@ fn split(object: &Value, patch: &Map<String, Value>, message: &'static Message) 
 }
 
 /// The patch's object; null is an empty one.
-fn read(patch: &[u8], notes: &mut Notes) -> Result<Map<String, Value>, Status> {
+fn read(patch: &[u8], notes: &mut Notes) -> Result<Map, Status> {
     let mut parser = Parser::new(patch);
     let wrong = match parser.token() {
         Ok(Token::Object | Token::Null) | Err(_) => None,
@@ -153,11 +152,7 @@ fn list_field(kind: Kind, name: &str) -> Outcome<&'static Field> {
 }
 
 /// `original` with the patch laid over it. Directives that were obeyed are taken out of the patch.
-fn merge_maps(
-    mut original: Map<String, Value>,
-    patch: &mut Map<String, Value>,
-    kind: Kind,
-) -> Outcome<Map<String, Value>> {
+fn merge_maps(mut original: Map, patch: &mut Map, kind: Kind) -> Outcome<Map> {
     if let Some(directive) = patch.get(DIRECTIVE) {
         return match directive.as_str() {
             Some("replace") => {
@@ -170,7 +165,7 @@ fn merge_maps(
     }
     retain_keys(&mut original, patch)?;
     order_lists(&mut original, patch, kind)?;
-    let keys: Vec<String> = patch.keys().cloned().collect();
+    let keys: Vec<Text> = patch.keys().cloned().collect();
     for key in keys {
         let Some(change) = patch.get_mut(&key) else { continue };
         let deletes = key.starts_with(DELETE_FROM);
@@ -198,16 +193,16 @@ fn merge_maps(
             }
             (_, change) => change.clone(),
         };
-        original.insert(name.to_owned(), merged);
+        original.insert(name.into(), merged);
     }
     Ok(original)
 }
 
 /// What was not there, or was of another type: the patch's value without nulls and what is marked.
-fn take_new(original: &mut Map<String, Value>, name: &str, change: &mut Value) {
+fn take_new(original: &mut Map, name: &str, change: &mut Value) {
     discard_nulls(change);
     if discard_marked(change) {
-        original.insert(name.to_owned(), change.clone());
+        original.insert(name.into(), change.clone());
     } else {
         original.remove(name);
     }
@@ -236,7 +231,7 @@ fn discard_marked(value: &mut Value) -> bool {
 }
 
 /// `$retainKeys`: of the object only these keys stay, and the patch sets no others.
-fn retain_keys(original: &mut Map<String, Value>, patch: &mut Map<String, Value>) -> Outcome<()> {
+fn retain_keys(original: &mut Map, patch: &mut Map) -> Outcome<()> {
     let Some(directive) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
     let Value::Array(keys) = directive else { return Err(BAD_RETAIN_KEYS) };
     let retained = |name: &str| keys.iter().any(|key| key.as_str() == Some(name));
@@ -249,8 +244,8 @@ fn retain_keys(original: &mut Map<String, Value>, patch: &mut Map<String, Value>
 }
 
 /// `$setElementOrder/x`: merges the list and puts it in this order. Both leave the patch.
-fn order_lists(original: &mut Map<String, Value>, patch: &mut Map<String, Value>, kind: Kind) -> Outcome<()> {
-    let directives: Vec<String> = patch.keys().filter(|key| key.starts_with(ORDER_OF)).cloned().collect();
+fn order_lists(original: &mut Map, patch: &mut Map, kind: Kind) -> Outcome<()> {
+    let directives: Vec<Text> = patch.keys().filter(|key| key.starts_with(ORDER_OF)).cloned().collect();
     for directive in directives {
         let Some(order) = patch.remove(&directive) else { continue };
         let Value::Array(order) = order else { return Err(bad_type("[]interface {}", &order)) };
@@ -275,15 +270,14 @@ fn order_lists(original: &mut Map<String, Value>, patch: &mut Map<String, Value>
         if maps {
             have_key([&patched, &own, &order, &live], key)?;
         }
-        original
-            .insert(name.to_owned(), Value::Array(arrange(patched, own, &order, &live, if maps { key } else { "" })));
+        original.insert(name.into(), Value::Array(arrange(patched, own, &order, &live, if maps { key } else { "" })));
         patch.remove(name);
     }
     Ok(())
 }
 
 /// A list of the map, `None` when it has none.
-fn list_in(map: &Map<String, Value>, name: &str) -> Outcome<Option<Vec<Value>>> {
+fn list_in(map: &Map, name: &str) -> Outcome<Option<Vec<Value>>> {
     match map.get(name) {
         None => Ok(None),
         Some(Value::Array(items)) => Ok(Some(items.clone())),
@@ -476,14 +470,14 @@ fn bad_type(wanted: &str, found: &Value) -> Failure {
     Failure::Unknown(format!("expected a {wanted}, but received a {}", go_type(found)))
 }
 
-fn no_key(map: &Map<String, Value>, key: &str) -> Failure {
+fn no_key(map: &Map, key: &str) -> Failure {
     let map = gotext::value(&Value::Object(map.clone()));
     Failure::Unknown(format!("map: {map} does not contain declared merge key: {key}"))
 }
 
-fn bad_directive(directive: &Value, map: &Map<String, Value>) -> Failure {
+fn bad_directive(directive: &Value, map: &Map) -> Failure {
     let shown = match directive {
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.to_string(),
         Value::Null => "%!s(<nil>)".into(),
         Value::Bool(_) | Value::Number(_) => format!("%!s({}={})", go_type(directive), gotext::value(directive)),
         other => gotext::value(other),
@@ -494,8 +488,8 @@ fn bad_directive(directive: &Value, map: &Map<String, Value>) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     fn pod(patch: Value) -> Result<Value, String> {
         let message = table::message("k8s.io.api.core.v1.Pod").expect("Pod");
@@ -630,7 +624,7 @@ mod tests {
             let _ = apply(&json!({}), two.as_bytes(), message, Validation::Warn);
             let parameters = format!(r#"{{"data":{two}}}"#);
             let message = table::message("k8s.io.api.apps.v1.ControllerRevision").expect("ControllerRevision");
-            let revision = json!({"data": serde_json::Value::Null});
+            let revision = json!({"data": crate::model::value::Value::Null});
             apply(&revision, parameters.as_bytes(), message, Validation::Warn).expect("a patch");
         });
         thread.expect("a thread").join().expect("no panic");

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use compact_str::CompactString;
-use serde_json::{Map, Value};
 use smallvec::{SmallVec, smallvec};
 
 use super::super::field::{FieldError, Path, aggregate};
 use super::super::{gotext, syntax};
+use crate::model::value::{Map, Text, Value};
 
 pub use super::parse::parse;
 
@@ -57,9 +57,9 @@ impl Selector {
     }
 
     /// These labels with these values, unchecked: what `spec.selector` of a Service means.
-    pub fn of_labels(labels: &Map<String, Value>) -> Self {
-        let equals = |(key, value): (&String, &Value)| Requirement {
-            key: key.into(),
+    pub fn of_labels(labels: &Map) -> Self {
+        let equals = |(key, value): (&Text, &Value)| Requirement {
+            key: key.as_str().into(),
             operator: Operator::Equals,
             values: smallvec![value.as_str().unwrap_or("").into()],
         };
@@ -118,7 +118,7 @@ impl Selector {
     }
 
     /// Whether an object's `metadata.labels` meet all requirements.
-    pub fn matches_map(&self, labels: Option<&Map<String, Value>>) -> bool {
+    pub fn matches_map(&self, labels: Option<&Map>) -> bool {
         self.matches_by(|key| labels?.get(key)?.as_str())
     }
 
@@ -250,7 +250,7 @@ impl fmt::Display for Requirement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn selects(selector: &str, labels: &[(&str, &str)]) -> bool {
         parse(selector).expect(selector).matches(labels.iter().copied())

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{client, shelf, target};
@@ -13,6 +12,7 @@ use crate::cache::subscription::{Subscription, Update};
 use crate::model::names::GroupResource;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 use crate::registry::client::{Client, Target};
 use crate::registry::core::{Registry, cache_status};
 use crate::registry::options::DeleteOptions;

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{client, shelf, target};
 use crate::cache::error::CacheError;
 use crate::cache::subscription::{Subscription, Update};
 use crate::model::object;
+use crate::model::value::{Value, json};
 use crate::registry::client::Client;
 use crate::registry::core::Registry;
 use crate::registry::request::Address;

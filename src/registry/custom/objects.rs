@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::Value;
 
 use crate::cache::object::Object;
 use crate::codec::json::decode::Decoded;
@@ -17,6 +16,7 @@ use crate::model::gotext;
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 use crate::registry::request::{Address, Caller};
 use crate::rules::custom::definition::{Definition, Verdict};
 use crate::rules::kind::{NONE, Rules};

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::cleanup::Cleanup;
 use super::follow::Follower;
 use super::{objects, shelf, target};
@@ -13,6 +11,7 @@ use crate::base::tasks::Tasks;
 use crate::model::names::GroupResource;
 use crate::model::selector::field::FieldSelector;
 use crate::model::status::Status;
+use crate::model::value::{Value, json};
 use crate::registry::client::{Client, Target};
 use crate::registry::fixture;
 use crate::registry::options::{DeleteOptions, ListOptions, WriteOptions};

@@ -1,11 +1,11 @@
 //! A definition that is deleted waits for its objects: a finalizer holds it, and its status says so.
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use super::KindHooks;
 use crate::model::object;
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 use crate::rules::custom_resource_definition::status::{DOOMED, FINALIZER, set};
 
 pub struct CustomResourceDefinitions;

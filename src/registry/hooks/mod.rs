@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use serde_json::Value;
 
 use super::core::Registry;
 use super::request::Address;
@@ -30,6 +29,7 @@ use crate::model::field::FieldErrors;
 use crate::model::names::GroupResource;
 use crate::model::status::Result;
 use crate::model::time::Time;
+use crate::model::value::Value;
 use crate::schema::resource::Resource;
 
 /// How long a deletion waits before the object ends.

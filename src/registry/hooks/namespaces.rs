@@ -1,11 +1,11 @@
 //! A namespace is deleted in two steps: it becomes Terminating, and ends when `spec.finalizers` is empty.
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
 use super::KindHooks;
 use crate::model::object;
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 
 pub struct Namespaces;
 

@@ -1,13 +1,12 @@
 //! Who may make admission policies read what: a policy shows its parameters to those who are refused by it, so its writer
 //! must be able to read them.
 
-use serde_json::Value;
-
 use super::KindHooks;
 use crate::auth::authorizer::{Attributes, Chain, Resource};
 use crate::auth::identity::{MASTERS, User};
 use crate::model::field::{FieldError, FieldErrors, Path};
 use crate::model::names::{GroupVersion, GroupVersionKind};
+use crate::model::value::Value;
 use crate::registry::core::Registry;
 use crate::registry::request::Address;
 use crate::schema::catalog::Catalog;
@@ -150,7 +149,7 @@ mod tests {
 
     use super::*;
     use crate::auth::authorizer::{Authorizer, Rules, Target, Verdict};
-    use serde_json::json;
+    use crate::model::value::json;
 
     /// Lets everybody read the ConfigMaps of one namespace.
     struct OfOneNamespace;

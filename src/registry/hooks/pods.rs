@@ -1,9 +1,9 @@
 //! Pods die gracefully: their node is given time, unless there is none or they are done.
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use super::{Grace, KindHooks};
+use crate::model::value::Value;
 
 pub struct Pods;
 
@@ -28,7 +28,7 @@ impl KindHooks for Pods {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn only_a_running_pod_is_given_time() {

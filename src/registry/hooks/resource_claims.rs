@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use super::KindHooks;
 use crate::auth::authorizer::{Attributes, Chain, Resource};
 use crate::auth::identity::{NODE_NAME, User, split_service_account};
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 use crate::registry::core::Registry;
 use crate::registry::request::Address;
 use crate::rules::at::At;
@@ -152,8 +152,8 @@ mod tests {
 
     use super::*;
     use crate::auth::authorizer::{Authorizer, Rules, Target, Verdict};
+    use crate::model::value::json;
     use crate::schema::catalog::Catalog;
-    use serde_json::json;
 
     /// Lets a driver's agent tell of the devices of `mine` on its node, and nothing else.
     struct OfMine;

@@ -1,7 +1,6 @@
 //! Defaults.
 
-use serde_json::{Map, Value, json};
-
+use crate::model::value::{Map, Value, json};
 use crate::rules::fill::{default, fields, items, made};
 
 /// Of ValidatingWebhookConfiguration.
@@ -46,20 +45,20 @@ fn webhooks(object: &mut Value, mutating: bool) {
     }
 }
 
-fn matching(spec: &mut Map<String, Value>, field: &str) {
+fn matching(spec: &mut Map, field: &str) {
     let Some(matching) = spec.get_mut(field).and_then(Value::as_object_mut) else { return };
     selectors(matching);
     rules(matching, "resourceRules");
     rules(matching, "excludeResourceRules");
 }
 
-fn selectors(fields: &mut Map<String, Value>) {
+fn selectors(fields: &mut Map) {
     default(fields, "matchPolicy", "Equivalent");
     default(fields, "namespaceSelector", json!({}));
     default(fields, "objectSelector", json!({}));
 }
 
-fn rules(fields: &mut Map<String, Value>, name: &str) {
+fn rules(fields: &mut Map, name: &str) {
     let rules = fields.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten();
     rules.filter_map(Value::as_object_mut).for_each(|rule| default(rule, "scope", "*"));
 }

@@ -1,7 +1,6 @@
 //! Webhooks and policies, and what is wrong with them.
 
-use serde_json::{Value, json};
-
+use crate::model::value::{Value, json};
 use crate::rules::transcript::{Kind, assert_begin};
 
 const GROUP: &str = "admissionregistration.k8s.io/v1";

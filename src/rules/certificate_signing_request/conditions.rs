@@ -1,8 +1,7 @@
 //! What became of a request: approved, denied, failed; and when.
 
-use serde_json::Value;
-
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::kind::Cx;
 use crate::rules::{fill, strategy};
@@ -90,7 +89,7 @@ pub fn prepare_approval(cx: &Cx, new: &mut Value, old: &Value) {
     }
     let Some(status) = fill::made(new, &["status"]) else { return };
     match conditions {
-        Some(conditions) => status.insert("conditions".to_owned(), conditions),
+        Some(conditions) => status.insert("conditions".into(), conditions),
         None => status.remove("conditions"),
     };
 }
@@ -134,7 +133,7 @@ fn list(object: &Value) -> &[Value] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn found(conditions: Value, before: Value) -> Vec<String> {
         let (mut errs, before) = (FieldErrors::new(), At::new(&before, None));

@@ -46,7 +46,7 @@ fn labels(at: &At, part: &str, check: fn(&str) -> Texts, errs: &mut FieldErrors)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn signers_have_a_domain_and_a_path() {

@@ -1,12 +1,11 @@
 //! The kind CertificateSigningRequest.
 
-use serde_json::{Value, json};
-
 use super::conditions::{self, Leniency};
 use super::names::signer_name;
 use super::request::{wrong_certificates, wrong_request};
 use crate::model::field::FieldErrors;
 use crate::model::syntax::Texts;
+use crate::model::value::{Value, json};
 use crate::rules::at::At;
 use crate::rules::checks::meta::{MetaRules, object_meta, object_meta_update};
 use crate::rules::checks::names::NameRule;
@@ -82,15 +81,15 @@ fn prepare_create(cx: &Cx, new: &mut Value) {
     }
     for (field, text) in [("username", &cx.user.name), ("uid", &cx.user.uid)] {
         if !text.is_empty() {
-            spec.insert(field.to_owned(), text.as_str().into());
+            spec.insert(field.into(), text.as_str().into());
         }
     }
     if !cx.user.groups.is_empty() {
-        spec.insert("groups".to_owned(), json!(cx.user.groups));
+        spec.insert("groups".into(), json!(cx.user.groups));
     }
     if !cx.user.extra.is_empty() {
         let extra = cx.user.extra.iter().map(|(key, values)| (key.clone(), json!(values)));
-        spec.insert("extra".to_owned(), Value::Object(extra.collect()));
+        spec.insert("extra".into(), Value::Object(extra.collect()));
     }
 }
 

@@ -29,7 +29,7 @@ pub fn one_of(at: &At, known: &[&str], errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use crate::model::value::{Value, json};
 
     #[test]
     fn unknown_values_are_told_with_the_known() {

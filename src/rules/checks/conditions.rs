@@ -60,8 +60,8 @@ fn condition_reason(value: &str) -> Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn conditions_are_judged_in_stocks_order() {

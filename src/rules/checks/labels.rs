@@ -114,8 +114,8 @@ pub fn is_counted(operator: &At, values: &At, errs: &mut FieldErrors) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::{Value, json};
     use crate::schema::table;
-    use serde_json::{Value, json};
 
     fn found(check: impl Fn(&At, &mut FieldErrors), value: &Value) -> Vec<String> {
         let mut errs = FieldErrors::new();

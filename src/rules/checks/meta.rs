@@ -1,10 +1,9 @@
 //! `metadata`, of a new object and of a changed one.
 
-use serde_json::Value;
-
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::names::GroupVersion;
 use crate::model::syntax::label_key;
+use crate::model::value::Value;
 use crate::model::{gotext, syntax};
 use crate::rules::at::{At, Schema};
 use crate::rules::show;
@@ -239,8 +238,8 @@ pub fn field_manager(at: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     const POD: MetaRules = MetaRules { namespaced: true, name: NameRule::Subdomain, kube_finalizers: true };
 

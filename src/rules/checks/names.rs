@@ -223,8 +223,8 @@ fn is_subdomain(at: &At, name: &str, errs: &mut FieldErrors) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::rules::at::Rule;
-    use serde_json::json;
 
     #[test]
     fn names_in_objects() {

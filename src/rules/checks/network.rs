@@ -346,7 +346,8 @@ impl Cidr {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+
+    use crate::model::value::json;
 
     fn found(check: impl Fn(&At, &mut FieldErrors), text: &str) -> Vec<String> {
         let (value, mut errs) = (json!(text), FieldErrors::new());

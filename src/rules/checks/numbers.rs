@@ -119,8 +119,8 @@ pub fn positive_quantity(at: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::{Value, json};
     use crate::rules::at::Rule;
-    use serde_json::{Value, json};
 
     #[test]
     fn numbers_and_their_texts() {

@@ -118,7 +118,7 @@ pub fn is_whole(quantity: &Quantity) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn names_of_resources() {

@@ -53,7 +53,7 @@ fn is_zone_part(part: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use crate::model::value::{Value, json};
 
     #[test]
     fn schedules() {

@@ -127,8 +127,8 @@ pub fn local_non_reserved_path(at: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::{Value, json};
     use crate::rules::at::Rule;
-    use serde_json::{Value, json};
 
     fn found(check: impl Fn(&At, &mut FieldErrors), value: &Value) -> Vec<String> {
         let mut errs = FieldErrors::new();

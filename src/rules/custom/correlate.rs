@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-
 use super::schema::Schema;
+use crate::model::value::Value;
 
 /// A value and what it was, under the same schema.
 #[derive(Clone, Copy)]

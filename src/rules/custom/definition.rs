@@ -2,8 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use serde_json::Value;
-
 use super::correlate::Pair;
 use super::embedded::{self, Coerced};
 use super::evaluate::{self, OBJECT_BUDGET, Run};
@@ -14,6 +12,7 @@ use super::{lists, prune, values};
 use crate::codec::table::custom::Printer;
 use crate::model::field::{Bad, Fault, FieldError, FieldErrors, Path};
 use crate::model::names::GroupVersionKind;
+use crate::model::value::Value;
 use crate::model::{object, syntax, version};
 use crate::rules::at::At;
 use crate::rules::checks::meta::{MetaRules, object_meta, object_meta_update};

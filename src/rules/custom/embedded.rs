@@ -1,12 +1,11 @@
 //! Metadata of custom objects and of whole objects within them: read by the type of metadata, and checked.
 
-use serde_json::{Map, Value};
-
 use super::schema::Schema;
 use crate::codec::json::decode::decode;
 use crate::model::field::{FieldError, FieldErrors, Path};
 use crate::model::names::GroupVersion;
 use crate::model::syntax::dns1035_label;
+use crate::model::value::{Map, Value};
 use crate::rules::at::At;
 use crate::rules::checks::meta::{MetaRules, object_meta};
 use crate::rules::checks::names::NameRule;
@@ -18,7 +17,7 @@ const ANY_NAME: &str = "fakename";
 
 /// Reads the metadata of an object in place, unknown fields dropped and told of as `path.metadata.x`. The error is the
 /// decoder's, of a field of the wrong type; when those are dropped there is none.
-pub fn read_metadata(object: &mut Map<String, Value>, drop_wrong: bool, path: &str) -> Result<Vec<String>, String> {
+pub fn read_metadata(object: &mut Map, drop_wrong: bool, path: &str) -> Result<Vec<String>, String> {
     let (Some(meta), Some(message)) = (object.get("metadata"), table::message(META)) else { return Ok(Vec::new()) };
     let prefix = if path.is_empty() { "metadata".to_owned() } else { format!("{path}.metadata") };
     let mut unknown = Vec::new();
@@ -51,7 +50,7 @@ pub fn read_metadata(object: &mut Map<String, Value>, drop_wrong: bool, path: &s
     if let Some(fields) = read.as_object_mut() {
         fields.retain(|_, value| !says_nothing(value));
     }
-    object.insert("metadata".to_owned(), read);
+    object.insert("metadata".into(), read);
     Ok(unknown)
 }
 
@@ -76,7 +75,7 @@ pub fn coerce(
                 coerce_object(fields, drop_wrong, path, coerced)?;
             }
             for (name, value) in fields {
-                if let Some(of) = schema.properties.get(name) {
+                if let Some(of) = schema.properties.get(name.as_str()) {
                     coerce(value, of, of.embedded, drop_wrong, &path.name(name), coerced)?;
                 } else if let Some(of) = schema.values() {
                     coerce(value, of, of.embedded, drop_wrong, &path.key(name), coerced)?;
@@ -94,12 +93,7 @@ pub fn coerce(
     Ok(())
 }
 
-fn coerce_object(
-    fields: &mut Map<String, Value>,
-    drop_wrong: bool,
-    path: &Path<'_>,
-    coerced: &mut Coerced,
-) -> Result<(), FieldError> {
+fn coerce_object(fields: &mut Map, drop_wrong: bool, path: &Path<'_>, coerced: &mut Coerced) -> Result<(), FieldError> {
     for name in ["apiVersion", "kind"] {
         let Some(value) = fields.get(name).filter(|value| !value.is_string()) else { continue };
         if !drop_wrong {
@@ -130,7 +124,7 @@ pub fn validate(value: &Value, schema: &Schema, whole: bool, path: &Path<'_>, er
                 validate_object(fields, path, errs);
             }
             for (name, value) in fields {
-                if let Some(of) = schema.properties.get(name) {
+                if let Some(of) = schema.properties.get(name.as_str()) {
                     validate(value, of, of.embedded, &path.name(name), errs);
                 } else if let Some(of) = schema.values() {
                     validate(value, of, of.embedded, &path.key(name), errs);
@@ -147,7 +141,7 @@ pub fn validate(value: &Value, schema: &Schema, whole: bool, path: &Path<'_>, er
     }
 }
 
-fn validate_object(fields: &Map<String, Value>, path: &Path<'_>, errs: &mut FieldErrors) {
+fn validate_object(fields: &Map, path: &Path<'_>, errs: &mut FieldErrors) {
     for name in ["apiVersion", "kind"] {
         if !fields.contains_key(name) {
             errs.push(FieldError::required(&path.name(name), ""));
@@ -161,14 +155,14 @@ fn validate_object(fields: &Map<String, Value>, path: &Path<'_>, errs: &mut Fiel
             }
             ("apiVersion", Value::String(text)) if GroupVersion::parse(text).is_none() => {
                 let why = format!("unexpected GroupVersion string: {text}");
-                errs.push(FieldError::invalid(&at, text, why));
+                errs.push(FieldError::invalid(&at, text.as_str(), why));
             }
             ("apiVersion", Value::String(_)) => {}
             ("kind", Value::String(text)) => {
                 let texts = dns1035_label(&text.to_lowercase());
                 if !texts.is_empty() {
                     let why = format!("may have mixed case, but should otherwise match: {}", texts.join(","));
-                    errs.push(FieldError::invalid(&at, text, why));
+                    errs.push(FieldError::invalid(&at, text.as_str(), why));
                 }
             }
             ("apiVersion" | "kind", value) => errs.push(FieldError::invalid(&at, value, "must be a string")),
@@ -187,7 +181,7 @@ fn validate_metadata(value: &Value, path: &Path<'_>, errs: &mut FieldErrors) {
     let mut meta = object.remove("metadata").unwrap_or_default();
     let is_unnamed = meta.get("name").and_then(Value::as_str).is_none_or(str::is_empty);
     if let Some(fields) = meta.as_object_mut().filter(|_| is_unnamed) {
-        fields.insert("name".to_owned(), ANY_NAME.into());
+        fields.insert("name".into(), ANY_NAME.into());
     }
     let namespaced = meta.get("namespace").and_then(Value::as_str).is_some_and(|namespace| !namespace.is_empty());
     let rules = MetaRules { namespaced, name: NameRule::PathSegment, kube_finalizers: false };

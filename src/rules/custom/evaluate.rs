@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use super::correlate::{Keyed, Pair};
 use super::expressions::{Compiled, Node, OLD_SELF, SELF};
 use super::outcome::bad;
 use super::schema::{Rule, Schema};
 use crate::model::field::{Bad, Fault, FieldError, FieldErrors, Path};
 use crate::model::gotext;
+use crate::model::value::Value;
 use crate::schema::cel::Fault as CelFault;
 use crate::schema::cel::eval::{Meter, Variables};
 use crate::schema::cel::typed;
@@ -77,9 +76,11 @@ impl Run<'_> {
                     {
                         self.node(node, schema, structure, place.field(name, value), &path.key(name))?;
                     }
-                    if let (Some(node), Some(schema), Some(structure)) =
-                        (node.properties.get(name), schema.properties.get(name), structure.properties.get(name))
-                    {
+                    if let (Some(node), Some(schema), Some(structure)) = (
+                        node.properties.get(name.as_str()),
+                        schema.properties.get(name.as_str()),
+                        structure.properties.get(name.as_str()),
+                    ) {
                         self.node(node, schema, structure, place.field(name, value), &path.name(name))?;
                     }
                 }

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
-
 use super::outcome::bad;
 use super::schema::Schema;
 use crate::model::field::{FieldError, FieldErrors, Path};
+use crate::model::value::{Map, Value};
 
 /// Items that are there twice, anywhere in a value.
 pub fn unique(value: &Value, schema: &Schema, path: &Path<'_>, errs: &mut FieldErrors) {
@@ -27,7 +26,7 @@ pub fn unique(value: &Value, schema: &Schema, path: &Path<'_>, errs: &mut FieldE
                 fields.iter().for_each(|(key, value)| unique(value, of, &path.key(key), errs));
             }
             for (name, value) in fields {
-                if let Some(of) = schema.properties.get(name) {
+                if let Some(of) = schema.properties.get(name.as_str()) {
                     unique(value, of, &path.name(name), errs);
                 }
             }
@@ -50,7 +49,7 @@ fn map(items: &[Value], keys: &[String], path: &Path<'_>, errs: &mut FieldErrors
     }
     let key = |item: &Value| -> Value {
         let of = keys.iter().filter_map(|key| item.get(key).map(|value| (key.clone(), value.clone())));
-        Value::Object(of.collect::<Map<_, _>>())
+        Value::Object(of.collect::<Map>())
     };
     let found: Vec<Value> = items.iter().map(key).collect();
     for at in repeated(found.iter().map(Value::to_string)) {

@@ -1,11 +1,10 @@
 //! Bounds of numbers.
 
-use serde_json::Number;
-
 use super::outcome::{Outcome, ValueFault};
 use super::schema::Schema;
 use crate::model::field::Bad;
 use crate::model::gotext;
+use crate::model::value::Number;
 
 /// Beyond these a double does not tell one integer from the next.
 const SAFE: f64 = 9_007_199_254_740_991.0;

@@ -1,9 +1,8 @@
 //! What checking a value against a schema found, as the original's validator counts and words it.
 
-use serde_json::Value;
-
 use crate::model::field::{Bad, Fault, FieldError, FieldErrors, Path};
 use crate::model::gotext;
+use crate::model::value::Value;
 
 /// Errors, and how many checks applied: of several schemas none of which fits, the one with most is told of.
 #[derive(Debug, Default)]

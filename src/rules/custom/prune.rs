@@ -1,8 +1,7 @@
 //! What a schema makes of a value before anyone looks at it: unknown fields go, nulls go, defaults come.
 
-use serde_json::{Map, Value};
-
 use super::schema::{Additional, Schema};
+use crate::model::value::{Map, Value};
 
 /// What every object has, declared or not.
 pub const OF_ANY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
@@ -67,7 +66,7 @@ fn prune(value: &mut Value, schema: Option<&Schema>, whole: bool, unknown: &mut 
     }
 }
 
-fn prune_fields(fields: &mut Map<String, Value>, schema: Option<&Schema>, whole: bool, unknown: &mut Unknown) {
+fn prune_fields(fields: &mut Map, schema: Option<&Schema>, whole: bool, unknown: &mut Unknown) {
     let Some(schema) = schema else {
         fields.keys().for_each(|name| unknown.note(name));
         return fields.clear();
@@ -151,11 +150,11 @@ pub fn fill(value: &mut Value, schema: &Schema) {
             for (name, of) in &schema.properties {
                 let Some(default) = &of.default else { continue };
                 if fields.get(name).is_none_or(|value| value.is_null() && !of.nullable) {
-                    fields.insert(name.clone(), default.clone());
+                    fields.insert(name.as_str().into(), default.clone());
                 }
             }
             for (name, value) in fields {
-                if let Some(of) = schema.properties.get(name) {
+                if let Some(of) = schema.properties.get(name.as_str()) {
                     fill(value, of);
                 } else if let Some(of) = schema.values() {
                     fill_null(value, of);
@@ -183,7 +182,7 @@ fn fill_null(value: &mut Value, schema: &Schema) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn unknown_fields_go_and_are_told() {

@@ -1,9 +1,8 @@
 //! The scale subresource of a custom resource: where its numbers stand in the object.
 
-use serde_json::Value;
-
 use crate::model::field::{FieldError, FieldErrors, Path};
 use crate::model::gotext;
+use crate::model::value::Value;
 
 /// Paths as the definition has them, `.spec.replicas`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use ::regex::Regex;
-use serde_json::Value;
 
 use crate::model::regex;
+use crate::model::value::Value;
 
 /// One node of a schema (apiextensions.k8s.io/v1 JSONSchemaProps).
 #[derive(Debug, Default)]
@@ -101,7 +101,10 @@ impl Schema {
         let each = |name: &str| schema.get(name).and_then(Value::as_array).into_iter().flatten();
         let named = |name: &str| {
             let parts = schema.get(name).and_then(Value::as_object).into_iter().flatten();
-            parts.filter(|(_, part)| part.is_object()).map(|(name, part)| (name.clone(), Self::read(part))).collect()
+            parts
+                .filter(|(_, part)| part.is_object())
+                .map(|(name, part)| (name.to_string(), Self::read(part)))
+                .collect()
         };
         read.properties = named("properties");
         read.definitions = named("definitions");

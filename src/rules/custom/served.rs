@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use serde_json::Value;
 
 use super::definition::Definition;
 use crate::model::names::{GroupResource, GroupVersionKind};
+use crate::model::value::Value;
 use crate::model::version;
 use crate::schema::resource::{Attached, Resource, Shape, Storage, Subresource, Verbs};
 
@@ -74,7 +74,7 @@ fn subresources(definition: &Definition) -> Vec<Subresource> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn each_served_version_is_a_resource_over_one_shelf() {

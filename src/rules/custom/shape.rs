@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::schema::Schema;
+use crate::model::value::Value;
 use crate::schema::cel::names::escape;
 use crate::schema::cel::types::{Shape, Type};
 

@@ -1,13 +1,12 @@
 //! Whether a value fits its schema, in the words of the original's OpenAPI validator.
 
-use serde_json::{Map, Number, Value};
-
 use super::correlate::Pair;
 use super::formats;
 use super::numbers;
 use super::outcome::{Outcome, ValueFault};
 use super::schema::{Additional, Items, Schema};
 use crate::model::field::{FieldErrors, Path};
+use crate::model::value::{Map, Number, Value};
 
 /// All that is wrong with a value; of a part that did not change (`pair` has what it was), nothing.
 pub fn check(value: &Value, schema: &Schema, pair: Option<Pair<'_>>, path: &Path<'_>, errs: &mut FieldErrors) {
@@ -231,7 +230,7 @@ impl Check<'_> {
         all
     }
 
-    fn fields(&mut self, fields: &Map<String, Value>, schema: &Schema, pair: Option<Pair<'_>>) -> Outcome {
+    fn fields(&mut self, fields: &Map, schema: &Schema, pair: Option<Pair<'_>>) -> Outcome {
         let mut all = Outcome::default();
         let count = i64::try_from(fields.len()).unwrap_or(i64::MAX);
         if let Some(least) = schema.min_properties.filter(|least| count < *least) {
@@ -246,7 +245,7 @@ impl Check<'_> {
             Some(pair) if !(root && matches!(name, "apiVersion" | "kind")) => pair.field(name),
             _ => None,
         };
-        for (name, value) in fields.iter().filter(|(name, _)| !schema.properties.contains_key(*name)) {
+        for (name, value) in fields.iter().filter(|(name, _)| !schema.properties.contains_key(name.as_str())) {
             match &schema.additional {
                 Some(Additional::Any(false)) => {
                     let text = format!("{}.{name} in body is a forbidden property", self.at);
@@ -266,7 +265,7 @@ impl Check<'_> {
                 all.merge(outcome);
             }
         }
-        for name in schema.required.iter().filter(|name| !fields.contains_key(*name)) {
+        for name in schema.required.iter().filter(|name| !fields.contains_key(name)) {
             all.add(ValueFault::required(format!("{}.{name}", self.at)));
         }
         all
@@ -316,7 +315,7 @@ fn same_number(value: &Number, choice: &Number) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn errors(schema: &Value, value: &Value) -> Vec<String> {
         let (schema, mut errs) = (Schema::read(schema), FieldErrors::new());

@@ -1,10 +1,9 @@
 //! What a version says beside its schema: subresources, columns of tables, fields for selectors.
 
-use serde_json::Value;
-
 use super::options::SELECTABLE;
 use super::structural;
 use crate::model::field::{Bad, FieldError, FieldErrors, Path};
+use crate::model::value::Value;
 use crate::rules::custom::field_path::field_path;
 use crate::rules::custom::schema::Schema;
 

@@ -1,8 +1,7 @@
 //! Whether the defaults that a schema says fit it.
 
-use serde_json::{Map, Value, json};
-
 use crate::model::field::{FieldError, FieldErrors, Path, aggregate};
+use crate::model::value::{Map, Value, json};
 use crate::rules::custom::embedded::{self, Coerced};
 use crate::rules::custom::evaluate::{self, OBJECT_BUDGET, Run};
 use crate::rules::custom::expressions::tree;

@@ -1,9 +1,8 @@
 //! What is wrong with the `x-kubernetes-validations` of a schema.
 
-use serde_json::Value;
-
 use super::schema::{Check, Context, Found};
 use crate::model::field::{Bad, FieldError, FieldErrors, Path};
+use crate::model::value::Value;
 use crate::rules::custom::expressions::{Compiled, cardinality, compile};
 use crate::rules::custom::field_path::field_path;
 use crate::rules::custom::schema::{Rule, Schema};

@@ -19,8 +19,6 @@ pub mod status;
 mod structural;
 mod validate;
 
-use serde_json::{Value, json};
-
 use self::options::Options;
 use self::spec::Spec;
 use super::at::At;
@@ -31,6 +29,7 @@ use super::custom::schema::Schema;
 use super::kind::{Cx, Generation, NONE, Part, Rules, STATUS, Status};
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::gotext;
+use crate::model::value::{Value, json};
 
 pub const RULES: Rules = Rules {
     group: "apiextensions.k8s.io",

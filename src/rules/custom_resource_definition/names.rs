@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
-
 use super::validate::label;
 use crate::model::field::FieldErrors;
 use crate::model::gotext;
+use crate::model::value::Value;
 use crate::rules::at::At;
 
 const MIXED: &str = "may have mixed case, but should otherwise match: ";
@@ -99,7 +98,7 @@ fn in_use(name: &str) -> String {
 fn copy(field: &str, from: &Value, to: &mut Value) {
     let Some(fields) = to.as_object_mut() else { return };
     match from.get(field) {
-        Some(value) => fields.insert(field.to_owned(), value.clone()),
+        Some(value) => fields.insert(field.into(), value.clone()),
         None => fields.remove(field),
     };
 }

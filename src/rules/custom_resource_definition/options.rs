@@ -1,10 +1,9 @@
 //! What is demanded of a definition: of a changed one, not what the old one did not keep either.
 
-use serde_json::Value;
-
 use super::spec::Spec;
 use super::{lists, structural};
 use crate::model::field::Path;
+use crate::model::value::Value;
 
 use crate::rules::checks::web::is_ca_bundle;
 use crate::rules::custom::schema::Schema;

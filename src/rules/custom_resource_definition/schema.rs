@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::options::Options;
 use super::{defaults, expressions, lists, structural};
 use crate::model::field::{Bad, FieldError, FieldErrors, Path};
+use crate::model::value::Value;
 use crate::rules::custom::prune::OF_ANY_OBJECT;
 use crate::rules::custom::schema::{Additional, Items, Schema};
 use crate::rules::custom::shape::shape;

@@ -1,8 +1,7 @@
 //! A definition's spec as the internal type has it: what all versions share stands above them.
 
-use serde_json::Value;
-
 use super::options::SELECTABLE;
+use crate::model::value::Value;
 
 static NONE: Value = Value::Null;
 
@@ -79,7 +78,7 @@ impl<'a> Spec<'a> {
                 if part.is_null()
                     && let Some(fields) = raw.as_object_mut()
                 {
-                    fields.remove(*name);
+                    fields.remove(name);
                 }
             }
             raw

@@ -1,11 +1,10 @@
 //! The status of a definition: which of its names are its own, and the conditions that say how far it has come.
 
-use serde_json::{Value, json};
-
 use super::names::Taken;
 use super::validate::{Approval, approved, is_protected};
 use crate::model::object;
 use crate::model::time::Time;
+use crate::model::value::{Value, json};
 
 pub const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 

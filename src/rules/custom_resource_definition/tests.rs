@@ -1,10 +1,9 @@
 //! Definitions, and what is wrong with them.
 
-use serde_json::{Map, Value, json};
-
 use super::*;
 use crate::model::names::GroupVersionKind;
 use crate::model::time::Time;
+use crate::model::value::{Map, Value, json};
 use crate::rules::kind::User;
 use crate::rules::strategy;
 use crate::schema::table;

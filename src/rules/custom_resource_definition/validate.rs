@@ -1,7 +1,5 @@
 //! All that is wrong with a definition, in stock's order.
 
-use serde_json::Value;
-
 use super::names;
 use super::options::{Options, REVIEWS};
 use super::spec::{Spec, Version, has_status};
@@ -9,6 +7,7 @@ use super::{columns, schema};
 use crate::model::field::{Bad, FieldError, FieldErrors, Path};
 use crate::model::syntax::{dns1035_label, dns1123_subdomain};
 use crate::model::url::Url;
+use crate::model::value::Value;
 use crate::model::{gotext, object};
 use crate::rules::at::At;
 use crate::rules::checks::choices;

@@ -1,10 +1,9 @@
 //! PriorityLevelConfiguration: how many requests of a level run at once, and how many wait.
 
-use serde_json::Value;
-
 use super::mandatory::{self, EXEMPT};
 use super::{CONDITIONS, GROUP, META, conditions};
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::choices;
 use crate::rules::checks::meta::object_meta;
@@ -168,8 +167,8 @@ fn stays(name: &str, at: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     fn kind() -> Kind {
         Kind::new("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration")

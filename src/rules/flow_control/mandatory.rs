@@ -1,6 +1,6 @@
 //! Objects that every server has and that stay what they are.
 
-use serde_json::{Value, json};
+use crate::model::value::{Value, json};
 
 pub const EXEMPT: &str = "exempt";
 pub const CATCH_ALL: &str = "catch-all";

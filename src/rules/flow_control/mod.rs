@@ -9,14 +9,13 @@ pub mod level;
 pub mod mandatory;
 pub mod schema;
 
-use serde_json::Value;
-
 use super::at::At;
 use super::checks::meta::MetaRules;
 use super::checks::names::NameRule;
 use super::kind::{Cx, Part, STATUS};
 use crate::model::field::FieldErrors;
 use crate::model::object;
+use crate::model::value::Value;
 
 pub const GROUP: &str = "flowcontrol.apiserver.k8s.io";
 const META: MetaRules = MetaRules { namespaced: false, name: NameRule::Subdomain, kube_finalizers: true };

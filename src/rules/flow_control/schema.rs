@@ -1,10 +1,9 @@
 //! FlowSchema: which requests belong together, and to which priority level.
 
-use serde_json::Value;
-
 use super::mandatory::{self, EXEMPT};
 use super::{CONDITIONS, GROUP, META, conditions};
 use crate::model::field::{FieldError, FieldErrors};
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::meta::object_meta;
 use crate::rules::checks::names::{dns1123_label, dns1123_subdomain};
@@ -234,8 +233,8 @@ fn wrong_path(path: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     fn kind() -> Kind {
         Kind::new("flowcontrol.apiserver.k8s.io/v1", "FlowSchema")

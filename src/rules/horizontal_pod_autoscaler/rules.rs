@@ -1,10 +1,9 @@
 //! The kind: defaults, the target, how fast it is scaled.
 
-use serde_json::{Value, json};
-
 use crate::model::field::FieldErrors;
 use crate::model::names::GroupVersion;
 use crate::model::syntax::path_segment;
+use crate::model::value::{Value, json};
 use crate::rules::at::At;
 use crate::rules::checks::choices;
 use crate::rules::checks::meta::{object_meta, object_meta_update};
@@ -69,7 +68,7 @@ pub fn fill_v2(object: &mut Value) {
     if spec.get("metrics").and_then(Value::as_array).is_none_or(Vec::is_empty) {
         let target = json!({"type": "Utilization", "averageUtilization": CPU_TARGET});
         let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": target}});
-        spec.insert("metrics".to_owned(), json!([metric]));
+        spec.insert("metrics".into(), json!([metric]));
     }
     if spec.get("behavior").is_none_or(Value::is_null) {
         return;
@@ -200,8 +199,8 @@ fn validate_status(_: &Cx, new: &At, old: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
-    use serde_json::{Value, json};
 
     fn autoscaler(spec: Value) -> Value {
         let target = json!({"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"});

@@ -1,8 +1,7 @@
 //! What an update of a job may touch.
 
-use serde_json::{Map, Value};
-
 use crate::model::field::FieldErrors;
+use crate::model::value::{Map, Value};
 use crate::rules::at::At;
 use crate::rules::checks::meta::object_meta_update;
 use crate::rules::kind::Cx;
@@ -63,13 +62,13 @@ fn may_change(old: &At) -> bool {
 
 fn take_placement(expected: &mut Value, pod: &Value) {
     let Some(fields) = expected.as_object_mut() else { return };
-    let affinity = |fields: &Map<String, Value>| fields.get("affinity").filter(|a| !a.is_null()).cloned();
+    let affinity = |fields: &Map| fields.get("affinity").filter(|a| !a.is_null()).cloned();
     let (new, old) = (pod.as_object().and_then(affinity), affinity(fields));
     let mut taken = old.clone().unwrap_or_else(|| Value::Object(Map::new()));
     take(&mut taken, new.as_ref().unwrap_or(&Value::Null), "nodeAffinity");
     let is_nothing = taken.as_object().is_none_or(Map::is_empty);
     if (old.is_some() || new.is_some()) && (new.is_some() || !is_nothing) {
-        fields.insert("affinity".to_owned(), taken);
+        fields.insert("affinity".into(), taken);
     } else {
         fields.remove("affinity");
     }
@@ -93,7 +92,7 @@ fn take_resources(expected: &mut Value, pod: &Value) {
 fn take(to: &mut Value, from: &Value, name: &str) {
     if let Some(fields) = to.as_object_mut() {
         match from.get(name).filter(|value| !value.is_null()) {
-            Some(value) => drop(fields.insert(name.to_owned(), value.clone())),
+            Some(value) => drop(fields.insert(name.into(), value.clone())),
             None => drop(fields.remove(name)),
         }
     }

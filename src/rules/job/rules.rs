@@ -1,8 +1,7 @@
 //! The kind Job: defaults, preparation, and which checks a write goes through.
 
-use serde_json::Value;
-
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::labels::has_bad_selector_value;
 use crate::rules::checks::meta::object_meta;
@@ -80,7 +79,7 @@ pub fn fill_policy(object: &mut Value, path: &[&str]) {
         let patterns = rule.get_mut("onPodConditions").and_then(Value::as_array_mut);
         for pattern in patterns.into_iter().flatten().filter_map(Value::as_object_mut) {
             if text(pattern, "status").is_empty() {
-                pattern.insert("status".to_owned(), "True".into());
+                pattern.insert("status".into(), "True".into());
             }
         }
     }
@@ -120,9 +119,9 @@ fn warn(_: &Cx, new: &At, old: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
     use crate::rules::workload::tests::template;
-    use serde_json::{Value, json};
 
     fn job(spec: Value) -> Value {
         let mut whole = json!({"template": template(json!({"restartPolicy": "Never"}))});

@@ -1,10 +1,9 @@
 //! Labels that a job gives its pods, so that it selects no others.
 
-use serde_json::{Map, Value};
-
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::object;
 use crate::model::selector::label::Selector;
+use crate::model::value::{Map, Value};
 use crate::rules::at::At;
 use crate::rules::fill::{default, made};
 
@@ -91,7 +90,7 @@ pub fn generated(job: &At, all_labels: bool, errs: &mut FieldErrors) {
             errs.push(FieldError::invalid(label.path(), labels.bad(), detail));
         }
     }
-    let expected: Map<_, Value> = expected.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
+    let expected: Map = expected.into_iter().collect();
     if Selector::of_object(selector.value()).is_ok_and(|selector| !selector.matches_map(Some(&expected))) {
         selector.invalid(errs, "`selector` not auto-generated");
     }

@@ -1,11 +1,10 @@
 //! An annotation by which a node once asked not to get pods of certain controllers.
 
-use serde_json::Value;
-
 use super::taints::word;
 use crate::codec::json::parse;
 use crate::codec::json::syntax;
 use crate::model::field::{FieldError, FieldErrors};
+use crate::model::value::Value;
 use crate::rules::at::At;
 
 const ANNOTATION: &str = "scheduler.alpha.kubernetes.io/preferAvoidPods";

@@ -1,12 +1,11 @@
 //! A Node's defaults, preparation, validation and warnings.
 
-use serde_json::{Map, Value, json};
-
 use super::{avoid, taints};
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::gotext;
 use crate::model::quantity::Quantity;
 use crate::model::syntax::{DNS1123_SUBDOMAIN_BYTES, Texts, dns1123_label, dns1123_subdomain};
+use crate::model::value::{Map, Value, json};
 use crate::rules::at::At;
 use crate::rules::checks::meta::{MetaRules, object_meta, object_meta_update};
 use crate::rules::checks::names::{NameRule, config_map_key};
@@ -56,7 +55,7 @@ pub fn fill(object: &mut Value) {
         if let Some(capacity) = status.get("capacity").cloned()
             && unset(status.get("allocatable"))
         {
-            status.insert("allocatable".to_owned(), capacity);
+            status.insert("allocatable".into(), capacity);
         }
         round_up(status, "capacity");
         round_up(status, "allocatable");
@@ -65,9 +64,9 @@ pub fn fill(object: &mut Value) {
         let first = spec.get("podCIDRs").and_then(|all| all.get(0)).and_then(Value::as_str).unwrap_or("").to_owned();
         let single = filling::text(spec, "podCIDR").to_owned();
         if !single.is_empty() && single != first {
-            spec.insert("podCIDRs".to_owned(), json!([single]));
+            spec.insert("podCIDRs".into(), json!([single]));
         } else if !first.is_empty() {
-            spec.insert("podCIDR".to_owned(), first.into());
+            spec.insert("podCIDR".into(), first.into());
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Taints of a node: in its spec, and in the annotation that was before.
 
-use serde_json::{Map, Value};
-
 use crate::codec::json::parse;
 use crate::codec::json::syntax;
 use crate::model::field::{Bad, Fault, FieldError, FieldErrors, Path};
 use crate::model::syntax::{label_key, label_value};
+use crate::model::value::{Map, Value};
 use crate::rules::at::At;
 use crate::rules::pod::tolerations::EFFECTS;
 use crate::rules::show;
@@ -89,7 +88,7 @@ fn listed(text: &str) -> Result<Vec<Value>, String> {
                 let into = format!("struct field Taint.{}{rest} of type {ty}", first.to_ascii_uppercase());
                 return Err(wrong(&value, &into));
             }
-            taint.insert((*field).to_owned(), value);
+            taint.insert((*field).into(), value);
         }
         taints.push(Value::Object(taint));
     }

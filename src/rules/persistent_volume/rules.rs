@@ -1,10 +1,9 @@
 //! The kind PersistentVolume.
 
-use serde_json::{Value, json};
-
 use super::sources::{is_same_source, source_changes};
 use super::spec::{fill_spec, volume_spec};
 use crate::model::field::{FieldError, FieldErrors, Path};
+use crate::model::value::{Value, json};
 use crate::rules::at::At;
 use crate::rules::checks::meta::{MetaRules, object_meta, object_meta_update};
 use crate::rules::checks::names::NameRule;
@@ -184,7 +183,7 @@ fn prepare_status(cx: &Cx, new: &mut Value, old: &Value) {
         _ => return,
     };
     if !time.is_null() {
-        status.insert(TRANSITION.to_owned(), time);
+        status.insert(TRANSITION.into(), time);
     }
 }
 

@@ -1,8 +1,7 @@
 //! Where a volume's storage is: exactly one of these sources.
 
-use serde_json::Value;
-
 use crate::model::field::{FieldError, FieldErrors};
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::names::{csi_driver_name, dns1123_label, dns1123_subdomain};
 use crate::rules::checks::numbers::range_of;
@@ -195,7 +194,7 @@ fn checked_secret(at: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn found(spec: Value) -> Vec<String> {
         let mut errs = FieldErrors::new();

@@ -1,9 +1,8 @@
 //! What a volume says: of itself, or inside a VolumeAttachment.
 
-use serde_json::Value;
-
 use super::sources::sources;
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::choices;
 use crate::rules::checks::names::dns1123_subdomain;
@@ -147,8 +146,8 @@ fn attributes_class(at: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     fn found(check: impl Fn(&At, &mut FieldErrors), spec: Value) -> Vec<String> {
         let mut errs = FieldErrors::new();

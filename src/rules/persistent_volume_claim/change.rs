@@ -1,9 +1,8 @@
 //! What of a claim may change: little but the size of a bound one.
 
-use serde_json::{Value, json};
-
 use super::rules;
 use crate::model::field::{FieldError, FieldErrors, Path};
+use crate::model::value::{Value, json};
 use crate::rules::at::At;
 use crate::rules::checks::labels::{SelectorLeniency, immutable_annotation, label_selector};
 use crate::rules::checks::meta::object_meta_update;
@@ -50,7 +49,7 @@ fn spec_stays(at: &At, old: &At, errs: &mut FieldErrors) {
     if at.at("status").at("phase").str() == "Bound" {
         if let Some(requests) = fill::fields(&mut new_spec, &["resources", "requests"]) {
             let size = before.value()["resources"]["requests"].get("storage").cloned();
-            requests.insert("storage".to_owned(), size.unwrap_or_else(|| json!("0")));
+            requests.insert("storage".into(), size.unwrap_or_else(|| json!("0")));
         }
         set(&mut new_spec, ATTRIBUTES_CLASS, &old_spec[ATTRIBUTES_CLASS]);
     }

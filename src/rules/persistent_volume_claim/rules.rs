@@ -1,9 +1,8 @@
 //! The kind PersistentVolumeClaim.
 
-use serde_json::{Value, json};
-
 use super::{change, source, status};
 use crate::model::field::FieldErrors;
+use crate::model::value::{Value, json};
 use crate::rules::at::At;
 use crate::rules::checks::meta::{MetaRules, object_meta};
 use crate::rules::checks::names::NameRule;

@@ -1,7 +1,6 @@
 //! What a claim is filled from: `dataSource` and `dataSourceRef` say the same (KEP 1495).
 
-use serde_json::{Map, Value};
-
+use crate::model::value::{Map, Value};
 use crate::rules::fill;
 
 /// Drops what may not be said, then says what is left in both fields. `before` is the old spec; null for a new claim.
@@ -19,7 +18,7 @@ pub fn prepare(claim: &mut Value, before: &Value) {
     say_twice(spec);
 }
 
-fn is_elsewhere(spec: &Map<String, Value>) -> bool {
+fn is_elsewhere(spec: &Map) -> bool {
     let source = spec.get("dataSourceRef").and_then(Value::as_object);
     source.is_some_and(|source| !fill::text(source, "namespace").is_empty())
 }
@@ -33,15 +32,15 @@ fn is_claim_or_snapshot(source: &Value) -> bool {
     )
 }
 
-fn say_twice(spec: &mut Map<String, Value>) {
+fn say_twice(spec: &mut Map) {
     let source = |name: &str| spec.get(name).filter(|source| source.is_object()).cloned();
     match (source("dataSource"), source("dataSourceRef")) {
         (Some(source), None) => {
-            spec.insert("dataSourceRef".to_owned(), source);
+            spec.insert("dataSourceRef".into(), source);
         }
         (None, Some(mut source)) if !is_elsewhere(spec) => {
             fill::remove(&mut source, &[], "namespace");
-            spec.insert("dataSource".to_owned(), source);
+            spec.insert("dataSource".into(), source);
         }
         _ => {}
     }
@@ -50,7 +49,7 @@ fn say_twice(spec: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn both_fields_say_the_same() {

@@ -62,8 +62,8 @@ fn resource_key(at: &At, key: &str, errs: &mut FieldErrors) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn a_status_tells_of_storage() {

@@ -183,9 +183,9 @@ pub fn has_bad_value(selector: &At) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::assert_begin;
     use crate::schema::table;
-    use serde_json::{Value, json};
 
     fn found(check: impl Fn(&At, &mut FieldErrors), message: &str, value: &Value) -> Vec<String> {
         let mut errs = FieldErrors::new();

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
 use crate::model::quantity::Quantity;
+use crate::model::value::{Map, Value};
 use crate::rules::checks::resources::is_huge_page;
 
 /// Amounts by the name of their resource.
@@ -104,7 +103,7 @@ fn raise<'v>(most: &mut Amounts<'v>, other: &Amounts<'v>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn container(cpu: &str) -> Value {
         json!({"resources": {"requests": {"cpu": cpu}}})

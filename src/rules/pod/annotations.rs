@@ -1,8 +1,7 @@
 //! Annotations of a pod that mean something: static pods, the cost of deletion, old profiles and tolerations.
 
-use serde_json::{Map, Value};
-
 use crate::model::field::{FieldError, FieldErrors};
+use crate::model::value::{Map, Value};
 use crate::rules::at::At;
 use crate::rules::checks::web::local_descending_path;
 
@@ -104,10 +103,10 @@ fn old_tolerations(at: &At, options: &Options, errs: &mut FieldErrors) {
 fn with_json_names(item: Value) -> Value {
     const NAMES: [&str; 5] = ["key", "operator", "value", "effect", "tolerationSeconds"];
     let Value::Object(given) = item else { return item };
-    let mut fields: Map<String, Value> = NAMES[..4].iter().map(|name| ((*name).to_owned(), "".into())).collect();
+    let mut fields: Map = NAMES[..4].iter().map(|name| (*name, "")).collect();
     for (name, value) in given {
         if let Some(known) = NAMES.iter().find(|known| known.eq_ignore_ascii_case(&name)) {
-            fields.insert((*known).to_owned(), value);
+            fields.insert((*known).into(), value);
         }
     }
     fields.into()
@@ -207,8 +206,8 @@ fn match_profile(annotation: &Value, profile: &At, place: &At, kind: &str, errs:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn annotations_with_a_meaning() {

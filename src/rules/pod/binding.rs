@@ -20,8 +20,8 @@ fn validate(_: &Cx, at: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn a_pod_is_bound_to_a_node() {

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use crate::model::field::{FieldError, FieldErrors};
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::choices;
 use crate::rules::checks::numbers::user_id;
@@ -169,9 +168,9 @@ fn unknown_resource(name: &str, resources: &Value) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::rules::transcript::assert_begin;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn ended_containers_start_again_by_their_policies() {

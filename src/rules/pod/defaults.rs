@@ -1,9 +1,8 @@
 //! What a pod or a pod's template leaves out: SetDefaults of core/v1, then the fields that say the same thing twice.
 
-use serde_json::{Map, Value, json};
-
 use super::amounts::{is_of_pods, of_containers};
 use super::images::is_latest;
+use crate::model::value::{Map, Value, json};
 use crate::rules::checks::resources::{can_overcommit, is_huge_page};
 use crate::rules::fill;
 
@@ -112,7 +111,7 @@ fn volume(volume: &mut Value) {
     if let Some(fields) = volume.as_object_mut()
         && fields.keys().all(|name| name == "name")
     {
-        fields.insert("emptyDir".to_owned(), json!({}));
+        fields.insert("emptyDir".into(), json!({}));
     }
     volume_source(volume);
     within(volume, "image", |image| default_pull_policy(image, "pullPolicy", "reference"));
@@ -201,7 +200,7 @@ fn fill_requests(spec: &mut Value) {
     let sums = of_containers(spec, "requests").into_iter().filter(|(name, _)| is_of_pods(name) && can_overcommit(name));
     let mut requests: Vec<_> = sums.map(|(name, amount)| (name.to_owned(), amount.to_string())).collect();
     let own = limits.as_object().into_iter().flatten().filter(|(name, _)| is_of_pods(name));
-    requests.extend(own.map(|(name, amount)| (name.clone(), amount.as_str().unwrap_or("0").to_owned())));
+    requests.extend(own.map(|(name, amount)| (name.to_string(), amount.as_str().unwrap_or("0").to_owned())));
     fill_amounts(spec, "requests", requests);
 }
 

@@ -1,8 +1,7 @@
 //! Fields of features that are off in 1.36: dropped, unless the old object has them already.
 
-use serde_json::Value;
-
 use super::visit::{container_values, container_values_mut};
+use crate::model::value::Value;
 
 /// Drops them from a spec; `old` is null where there is none.
 pub fn drop(spec: &mut Value, old: &Value) {

@@ -91,9 +91,9 @@ pub fn hostname_override(spec: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::rules::transcript::assert_begin;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn names_of_and_for_a_pod() {

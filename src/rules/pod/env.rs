@@ -229,9 +229,9 @@ pub fn env_from(at: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::assert_begin;
     use crate::schema::table;
-    use serde_json::{Value, json};
 
     fn found(check: impl Fn(&At, &mut FieldErrors), value: &Value) -> Vec<String> {
         let mut errs = FieldErrors::new();

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::gotext;
 use crate::model::object;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::meta::object_meta_update;
 use crate::rules::kind::Cx;

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::choices;
 use crate::rules::checks::web::local_descending_path;
@@ -139,8 +138,8 @@ fn devices(at: &At, volumes: &Volumes, mounted: &Places, errs: &mut FieldErrors)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn mounts_and_devices_are_judged_in_stocks_order() {

@@ -1,8 +1,7 @@
 //! The kind Pod: what a new one is given, and what must hold of it.
 
-use serde_json::{Map, Value, json};
-
 use crate::model::field::{FieldError, FieldErrors};
+use crate::model::value::{Map, Value, json};
 use crate::model::{gotext, object};
 use crate::rules::at::At;
 use crate::rules::checks::meta::{MetaRules, object_meta};
@@ -130,7 +129,7 @@ fn profiles_of_annotations(pod: &mut Value) {
         return;
     }
     let annotations = object::metadata(pod).and_then(|meta| meta.get("annotations")?.as_object());
-    let wanted: Map<String, Value> = annotations
+    let wanted: Map = annotations
         .into_iter()
         .flatten()
         .filter_map(|(key, text)| Some((key.strip_prefix(APPARMOR_CONTAINER)?.to_owned(), text.clone())))

@@ -1,8 +1,7 @@
 //! Warnings of files that hide each other in a volume.
 
-use serde_json::Value;
-
 use crate::model::gotext::quote;
+use crate::model::value::Value;
 
 /// After so many comparisons of paths in a volume no more warnings are looked for.
 const MOST_COMPARISONS: usize = 1_000_000;
@@ -29,7 +28,7 @@ pub fn overlaps(volumes: &Value, warnings: &mut Vec<String>) {
         }
         let mut places = Vec::new();
         for source in list(&volume["projected"]["sources"]) {
-            if source.as_object().is_none_or(serde_json::Map::is_empty) {
+            if source.as_object().is_none_or(crate::model::value::Map::is_empty) {
                 warnings.push(format!("volume {name} (Projected) has no sources provided"));
             } else {
                 projected(source, &mut places);
@@ -111,7 +110,7 @@ fn text(value: &Value) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn files_that_hide_each_other() {

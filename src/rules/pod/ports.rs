@@ -127,8 +127,8 @@ fn shown(port: &At) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn ports_of_containers_and_hosts() {

@@ -189,9 +189,9 @@ fn stop_signal(at: &At, os: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::rules::transcript::assert_begin;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn probes_and_hooks_are_judged_in_stocks_order() {

@@ -1,8 +1,7 @@
 //! The part `resize` of a pod: what its containers, and the pod as a whole, ask for and may use (KEP-1287, KEP-5419).
 
-use serde_json::{Map, Value};
-
 use crate::model::field::{FieldError, FieldErrors};
+use crate::model::value::{Map, Value};
 use crate::rules::at::At;
 use crate::rules::checks::meta::object_meta_update;
 use crate::rules::kind::Cx;

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use crate::model::field::{Fault, FieldError, FieldErrors};
 use crate::model::quantity::Quantity;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::names::dns1123_label;
 use crate::rules::checks::resources::{
@@ -232,8 +231,8 @@ pub fn pod_claims(at: &At, is_static: bool, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     fn found(check: impl Fn(&At, &mut FieldErrors), message: &str, value: &Value) -> Vec<String> {
         let mut errs = FieldErrors::new();

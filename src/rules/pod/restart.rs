@@ -83,8 +83,8 @@ pub fn no_restarting_resize(container: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn policies_of_containers() {

@@ -194,9 +194,9 @@ pub fn is_host_sysctl(spec: &At, name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::rules::transcript::assert_begin;
     use crate::schema::table;
-    use serde_json::json;
 
     fn texts(errs: &FieldErrors) -> Vec<String> {
         errs.iter().map(ToString::to_string).collect()

@@ -86,8 +86,8 @@ fn keys_not_in_selector(at: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn constraints_are_judged_in_stocks_order() {

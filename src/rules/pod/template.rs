@@ -10,9 +10,8 @@
 //!
 //! What a kind demands beyond (its restart policies, labels that its selector matches) it checks itself.
 
-use serde_json::Value;
-
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::labels::{annotations, labels};
 use crate::rules::kind::Cx;

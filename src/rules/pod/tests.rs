@@ -1,7 +1,6 @@
 //! Writes of pods: what is filled, what is kept, what is refused.
 
-use serde_json::{Value, json};
-
+use crate::model::value::{Value, json};
 use crate::rules::transcript::{Kind, assert_begin};
 
 fn pods() -> Kind {

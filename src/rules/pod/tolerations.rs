@@ -60,8 +60,8 @@ fn value(operator: &At, value: &At, comparing: bool, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn tolerations_are_judged_in_stocks_order() {

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
-
 use crate::model::field::FieldErrors;
+use crate::model::value::{Value, json};
 use crate::rules::at::At;
 use crate::rules::checks::meta::object_meta_update;
 use crate::rules::checks::numbers::range_of;
@@ -145,7 +144,7 @@ pub fn put(object: &mut Value, field: &str, value: &Value) {
         if value.is_null() {
             fields.remove(field);
         } else {
-            fields.insert(field.to_owned(), value.clone());
+            fields.insert(field.into(), value.clone());
         }
     }
 }
@@ -174,7 +173,7 @@ fn gated_changes(allowed: &mut Value, spec: &At, before: &At, message: &Message,
         return;
     }
     put(&mut allowed["affinity"], "nodeAffinity", node_was.value());
-    if was.is_null() && allowed["affinity"].as_object().is_some_and(serde_json::Map::is_empty) {
+    if was.is_null() && allowed["affinity"].as_object().is_some_and(crate::model::value::Map::is_empty) {
         put(allowed, "affinity", &Value::Null);
     }
 }

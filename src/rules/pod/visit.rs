@@ -1,8 +1,7 @@
 //! All containers of a pod, in the order in which stock visits them: init containers, containers, ephemeral ones.
 
-use serde_json::Value;
-
 use crate::model::field::Path;
+use crate::model::value::Value;
 use crate::rules::at::At;
 
 /// The place of what is wrong with an object as a whole.

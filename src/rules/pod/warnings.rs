@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use crate::model::gotext::quote;
 use crate::model::syntax::label_value;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::network::ip_warning;
 use crate::rules::checks::resources::is_whole;

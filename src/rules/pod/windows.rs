@@ -228,8 +228,8 @@ pub fn host_users(spec: &At, with_host_network: bool, with_devices: bool, errs: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::{Value, json};
     use crate::schema::table;
-    use serde_json::{Value, json};
 
     fn found(check: impl Fn(&At, &mut FieldErrors), message: &str, value: &Value) -> Vec<String> {
         let mut errs = FieldErrors::new();

@@ -39,8 +39,8 @@ fn result(at: &At, names: &Names, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn an_allocation_has_devices_for_requests() {

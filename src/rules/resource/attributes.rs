@@ -47,8 +47,8 @@ fn is_of(part: &str, letter: impl Fn(u8) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn versions() {

@@ -102,7 +102,7 @@ fn valid_range(at: &At, default: &Quantity, capacity: &Quantity, errs: &mut Fiel
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use crate::model::value::{Value, json};
 
     fn found(policy: Value, shared: bool) -> Vec<String> {
         let value = json!({"value": "10", "requestPolicy": policy});

@@ -1,10 +1,9 @@
 //! ResourceClaim: devices for a pod or some.
 
-use serde_json::Value;
-
 use super::parts::{CLAIM_META, GROUP};
 use super::requests::{admin_access, claim_spec, fill_requests, fill_tolerations};
 use super::status;
+use crate::model::value::Value;
 use crate::rules::checks::meta::{object_meta, object_meta_update};
 use crate::rules::fill;
 use crate::rules::kind::{NONE, Part, Rules, STATUS, Status};
@@ -39,8 +38,8 @@ pub fn fill(claim: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn what_a_claim_asks_for_stays() {

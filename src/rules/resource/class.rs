@@ -54,8 +54,8 @@ fn spec(at: &At, before: Option<&At>, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn a_class_selects_devices_and_tells_drivers() {

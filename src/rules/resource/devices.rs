@@ -1,12 +1,11 @@
 //! A device of a slice: its attributes and capacities, counters that it uses up, where it can be had.
 
-use serde_json::Value;
-
 use super::attributes::attribute;
 use super::capacity::capacity;
 use super::parts::{binding_conditions, bounded, label, map, qualified_name, set, taint};
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::gotext::quote;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::names::{dns1123_label, dns1123_subdomain};
 use crate::rules::pod::affinity::node_selector;
@@ -132,8 +131,8 @@ fn nodes(at: &At, chosen_by_device: bool, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     fn found(value: Value, chosen_by_device: bool, before: Option<&Value>) -> Vec<String> {
         let mut errs = FieldErrors::new();

@@ -102,7 +102,7 @@ pub fn qualified_name(at: &At, name: &str, errs: &mut FieldErrors) {
             if domain.is_empty() {
                 at.invalid_as(errs, "", "the domain must not be empty");
             } else {
-                let domain = serde_json::Value::from(domain);
+                let domain = crate::model::value::Value::from(domain);
                 csi_driver_name(&At::new(&domain, None).placed(*at.path()), errs);
             }
             if name.is_empty() {
@@ -255,7 +255,7 @@ pub fn label(at: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn identifiers_are_written_one_way() {

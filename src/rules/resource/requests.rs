@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
 use super::parts::{bounded, by_name, fully_qualified_name, label, set, toleration};
 use super::selector::{self, Devices};
 use super::settings::{MOST_SETTINGS, settings};
 use crate::model::field::{FieldErrors, Path};
 use crate::model::gotext::quote;
+use crate::model::value::{Map, Value};
 use crate::rules::at::At;
 use crate::rules::checks::names::{dns1123_label, dns1123_subdomain};
 use crate::rules::fill;
@@ -36,7 +35,7 @@ pub fn fill_requests(object: &mut Value, path: &[&str]) {
     }
 }
 
-fn fill_request(request: &mut Map<String, Value>) {
+fn fill_request(request: &mut Map) {
     fill::default(request, "allocationMode", "ExactCount");
     if fill::text(request, "allocationMode") == "ExactCount" {
         fill::default(request, "count", 1);
@@ -44,7 +43,7 @@ fn fill_request(request: &mut Map<String, Value>) {
     fill_tolerations(request);
 }
 
-pub fn fill_tolerations(request: &mut Map<String, Value>) {
+pub fn fill_tolerations(request: &mut Map) {
     let tolerations = request.get_mut("tolerations").and_then(Value::as_array_mut);
     for toleration in tolerations.into_iter().flatten().filter_map(Value::as_object_mut) {
         fill::default(toleration, "operator", "Equal");
@@ -202,8 +201,8 @@ fn constraint(at: &At, names: &Names, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     fn found(devices: Value) -> Vec<String> {
         let spec = json!({"devices": devices});
@@ -266,7 +265,7 @@ mod tests {
             "spec.devices.requests[1].adminAccess: Forbidden: admin access to devices requires the \
              `resource.kubernetes.io/admin-access: true` label on the containing namespace"
         );
-        cx.namespace_labels.insert(ADMIN_LABEL.to_owned(), "true".into());
+        cx.namespace_labels.insert(ADMIN_LABEL.into(), "true".into());
         errs.clear();
         admin_access(&cx, &At::new(&spec, None), &mut errs);
         assert!(errs.is_empty());

@@ -77,7 +77,7 @@ pub fn expression(at: &At, devices: &Devices, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn expressions_are_of_a_device() {

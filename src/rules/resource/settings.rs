@@ -1,8 +1,7 @@
 //! What drivers are told of devices, in terms that only they know.
 
-use serde_json::Value;
-
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::names::csi_driver_name;
 
@@ -34,7 +33,7 @@ pub fn any_object(at: &At, most: usize, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn settings_are_objects() {

@@ -1,11 +1,10 @@
 //! ResourceSlice: devices of a pool, on one node or some.
 
-use serde_json::Value;
-
 use super::devices::{counter_set, device};
 use super::parts::{GROUP, by_name, pool_name, set};
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::gotext::quote;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::meta::{MetaRules, object_meta, object_meta_update};
 use crate::rules::checks::names::{NameRule, csi_driver_name, dns1123_subdomain};
@@ -140,8 +139,8 @@ fn nodes(at: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
-    use serde_json::{Value, json};
 
     fn kind() -> Kind {
         Kind::new("resource.k8s.io/v1", "ResourceSlice")

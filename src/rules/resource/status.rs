@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::allocation::allocation;
 use super::parts::{label, pool_name, set, uuid};
 use super::requests::{Names, admin_forbidden, is_for_admins};
 use super::settings::any_object;
 use crate::model::field::{Bad, FieldErrors};
 use crate::model::gotext;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::conditions::conditions;
 use crate::rules::checks::meta::object_meta_update;
@@ -139,8 +138,8 @@ fn device_id(at: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
-    use serde_json::{Value, json};
 
     fn kind() -> Kind {
         Kind::new("resource.k8s.io/v1", "ResourceClaim")

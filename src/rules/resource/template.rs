@@ -1,10 +1,9 @@
 //! ResourceClaimTemplate: claims that are made for pods.
 
-use serde_json::Value;
-
 use super::parts::{CLAIM_META, GROUP};
 use super::requests::{admin_access, claim_spec, fill_requests};
 use crate::model::field::FieldErrors;
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::meta::{object_meta, object_meta_update, template_meta};
 use crate::rules::kind::{NONE, Rules};
@@ -40,8 +39,8 @@ fn template(at: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn a_template_has_labels_and_annotations_only() {

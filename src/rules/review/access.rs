@@ -93,9 +93,9 @@ fn no_metadata(at: &At, except: &[&str], detail: &'static str, errs: &mut FieldE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::{Value, json};
     use crate::rules::kind::Cx;
     use crate::schema::table;
-    use serde_json::{Value, json};
 
     fn refused(rules: &Rules, object: &Value) -> Vec<String> {
         let message = table::message(&format!("k8s.io.api.authorization.v1.{}", rules.kind));

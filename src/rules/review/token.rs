@@ -1,7 +1,6 @@
 //! TokenRequest: a token for a service account.
 
-use serde_json::Value;
-
+use crate::model::value::Value;
 use crate::rules::fill;
 use crate::rules::kind::{NONE, Rules};
 
@@ -35,9 +34,9 @@ pub fn fill_request(object: &mut Value) {
 mod tests {
     use super::*;
     use crate::model::field::FieldErrors;
+    use crate::model::value::json;
     use crate::rules::at::At;
     use crate::rules::kind::Cx;
-    use serde_json::json;
 
     #[test]
     fn a_token_lives_an_hour_or_as_long_as_asked() {

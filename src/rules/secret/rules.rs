@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 
 use super::keypair;
 use crate::codec::json::parse::Parser;
 use crate::codec::json::syntax;
 use crate::model::field::{FieldError, FieldErrors};
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::meta::{MetaRules, object_meta, object_meta_update};
 use crate::rules::checks::names::NameRule;
@@ -117,8 +117,8 @@ fn decoded(at: &At) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn texts_become_data() {
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn known_types_have_their_keys() {
         let kind = Kind::new("v1", "Secret");
-        let of = |secret: &str, data: serde_json::Value| kind.refused(json!({"type": secret, "data": data}));
+        let of = |secret: &str, data: crate::model::value::Value| kind.refused(json!({"type": secret, "data": data}));
         let docker = "data[.dockercfg]: Invalid value: \"<secret contents redacted>\": ";
         for (secret, data, found) in [
             ("kubernetes.io/dockercfg", json!({".dockercfg": "e30="}), vec![]),

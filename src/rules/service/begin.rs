@@ -6,10 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
-
 use super::{addresses, spec};
 use crate::model::field::{FieldError, FieldErrors};
+use crate::model::value::{Map, Value, json};
 use crate::rules::at::At;
 use crate::rules::checks::network::{Family, ip_family};
 use crate::rules::fill;
@@ -123,14 +122,14 @@ fn keep_allocated(new: &mut Value, old: &Value) {
 /// Ports are known by their names. A node port that the client gave to another port is not kept.
 fn keep_node_ports(new: &mut Value, was: &Value) {
     let asked: Vec<i64> = spec::node_ports(&new["spec"]).collect();
-    let name = |port: &Map<String, Value>| fill::text(port, "name").to_owned();
-    let number = |port: &Map<String, Value>| port.get("nodePort").and_then(Value::as_i64).unwrap_or(0);
+    let name = |port: &Map| fill::text(port, "name").to_owned();
+    let number = |port: &Map| port.get("nodePort").and_then(Value::as_i64).unwrap_or(0);
     let before = was["ports"].as_array().into_iter().flatten().filter_map(Value::as_object);
     let before: BTreeMap<String, i64> = before.map(|port| (name(port), number(port))).collect();
     for port in fill::items(new, &["spec", "ports"]) {
         let kept = before.get(&name(port)).copied().unwrap_or(0);
         if number(port) == 0 && kept != 0 && !asked.contains(&kept) {
-            port.insert("nodePort".to_owned(), kept.into());
+            port.insert("nodePort".into(), kept.into());
         }
     }
 }
@@ -270,7 +269,7 @@ fn complete_families(new: &mut Value, cluster: Families, free: bool) {
 
 fn set(object: &mut Value, field: &str, value: Value) {
     if let Some(spec) = fill::made(object, &["spec"]) {
-        spec.insert(field.to_owned(), value);
+        spec.insert(field.into(), value);
     }
 }
 

@@ -88,8 +88,8 @@ fn released(now: &At, detail: &'static str, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
-    use serde_json::{Value, json};
 
     fn spec(ips: &[&str], families: &[&str], policy: &str) -> Value {
         json!({"spec": {"ports": [{"port": 80}], "clusterIP": ips.first(), "clusterIPs": ips, "ipFamilies": families, "ipFamilyPolicy": policy}})

@@ -1,8 +1,7 @@
 //! A Service's defaults, what an update drops, and warnings.
 
-use serde_json::{Map, Value, json};
-
 use super::{change, spec, status, validate};
+use crate::model::value::{Map, Value, json};
 use crate::rules::at::At;
 use crate::rules::checks::network::{cidr_warnings, ip_warning};
 use crate::rules::fill::{self as filling, default, items, remove};
@@ -40,7 +39,7 @@ pub fn fill(object: &mut Value) {
         let target = port.get("targetPort").unwrap_or(&Value::Null);
         if target.is_null() || target == 0 || target == "" {
             let number = port.get("port").cloned().unwrap_or(0.into());
-            port.insert("targetPort".to_owned(), number);
+            port.insert("targetPort".into(), number);
         }
     }
     let accessible = spec::is_externally_accessible(&object["spec"]);
@@ -70,14 +69,14 @@ fn fill_ip_mode(object: &mut Value) {
     }
 }
 
-fn fill_affinity(spec: &mut Map<String, Value>) {
+fn fill_affinity(spec: &mut Map) {
     match filling::text(spec, "sessionAffinity") {
         "None" => drop(spec.remove("sessionAffinityConfig")),
         "ClientIP" => {
             let config = spec.get("sessionAffinityConfig").unwrap_or(&Value::Null);
             if config["clientIP"]["timeoutSeconds"].is_null() {
                 let config = json!({"clientIP": {"timeoutSeconds": AFFINITY_SECONDS}});
-                spec.insert("sessionAffinityConfig".to_owned(), config);
+                spec.insert("sessionAffinityConfig".into(), config);
             }
         }
         _ => {}

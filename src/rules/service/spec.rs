@@ -1,6 +1,6 @@
 //! What a Service's type means for its other fields. Every function takes the `spec`.
 
-use serde_json::Value;
+use crate::model::value::Value;
 
 pub const CLUSTER_IP: &str = "ClusterIP";
 pub const NODE_PORT: &str = "NodePort";

@@ -57,8 +57,8 @@ pub fn warn(_: &Cx, at: &At, _: &At, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::Kind;
-    use serde_json::json;
 
     #[test]
     fn where_a_load_balancer_is_reached() {

@@ -1,11 +1,10 @@
 //! All that is wrong with a Service as it stands.
 
-use serde_json::json;
-
 use super::rules::{TOPOLOGY_HINTS, TOPOLOGY_MODE};
 use super::{addresses, spec};
 use crate::model::field::{Bad, FieldError, FieldErrors, Path};
 use crate::model::syntax::{dns1123_label, dns1123_subdomain, label_key};
+use crate::model::value::json;
 use crate::rules::at::At;
 use crate::rules::checks::choices;
 use crate::rules::checks::labels::labels;
@@ -269,10 +268,10 @@ fn internal_traffic(spec: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::value::json;
     use crate::rules::transcript::{Kind, assert_begin};
-    use serde_json::json;
 
-    fn refused(spec: serde_json::Value) -> Vec<String> {
+    fn refused(spec: crate::model::value::Value) -> Vec<String> {
         Kind::new("v1", "Service").refused(json!({"spec": spec}))
     }
 

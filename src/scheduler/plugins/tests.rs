@@ -1,7 +1,6 @@
 //! What each plugin makes of a pod: a cluster, a pod, and the node that it gets or why it gets none.
 
-use serde_json::{Value, json};
-
+use crate::model::value::{Value, json};
 use crate::scheduler::config::Strategy;
 use crate::scheduler::testing::{Fixed, World, asking};
 

@@ -203,7 +203,7 @@ fn domains_of(candidates: &[usize], cluster: &Cluster, topology: &Topology) -> (
 fn usual_constraints(cluster: &Cluster, pod: &Arc<Pod>) -> Vec<Spread> {
     let mut requirements: Vec<_> = Vec::new();
     for labels in cluster.services_of(pod) {
-        let map = labels.iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
+        let map = labels.iter().collect();
         for requirement in Selector::of_labels(&map).requirements() {
             if !requirements.contains(requirement) {
                 requirements.push(requirement.clone());

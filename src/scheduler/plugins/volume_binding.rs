@@ -6,12 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::base::clock::Clock;
 use crate::cache::subscription::Update;
 use crate::model::names::GroupResource;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 use crate::registry::client::{Client, Target};
 use crate::scheduler::cluster::Cluster;
 use crate::scheduler::lookup::Lookup;

@@ -45,7 +45,7 @@ fn attached(lookup: &Lookup, pod: &Pod) -> Attached {
     for claim in &pod.claims {
         let Some(claim) = lookup.get("", "persistentvolumeclaims", pod.namespace(), &claim.name) else { continue };
         let name = claim["spec"]["volumeName"].as_str().unwrap_or("");
-        let text = |value: &serde_json::Value| value.as_str().unwrap_or("").to_owned();
+        let text = |value: &crate::model::value::Value| value.as_str().unwrap_or("").to_owned();
         if name.is_empty() {
             let class = lookup.get("storage.k8s.io", "storageclasses", "", class_of(&claim));
             let Some(class) = class else { continue };

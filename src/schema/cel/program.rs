@@ -185,7 +185,7 @@ fn mixed(checked: &Checked, expr: &Expr, wrong: &mut impl FnMut(&Expr, String)) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     /// As the original has it: type, estimated cost, cost, value; or what is wrong.
     fn outcome(env: &Env, text: &str) -> String {

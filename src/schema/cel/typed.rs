@@ -2,12 +2,12 @@
 
 use base64::Engine;
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 use super::error::Fault;
 use super::names;
 use super::value::{Result, Text, Val};
 use crate::model::duration::Duration;
+use crate::model::value::{Map, Value};
 use crate::schema::structure::{Kind, ListKind, Structure};
 
 /// The schema of a value; none where anything may stand.
@@ -48,9 +48,9 @@ impl<'a> Schema<'a> {
     }
 
     /// The names that an expression can see.
-    pub fn names<'m>(self, fields: &'m Map<String, Value>) -> impl Iterator<Item = Val<'m>> + use<'a, 'm> {
+    pub fn names<'m>(self, fields: &'m Map) -> impl Iterator<Item = Val<'m>> + use<'a, 'm> {
         let is_object = self.is_object();
-        let seen = move |name: &'m String| match is_object {
+        let seen = move |name: &'m crate::model::value::Text| match is_object {
             false => Some(Val::String(Text::Seen(name))),
             true if self.declared(name) => names::escape(name).map(Val::text),
             true => None,
@@ -59,7 +59,7 @@ impl<'a> Schema<'a> {
     }
 
     /// A field or an entry by the name under which an expression knows it.
-    pub fn field(self, fields: &'a Map<String, Value>, name: &str) -> Option<Result<Val<'a>>> {
+    pub fn field(self, fields: &'a Map, name: &str) -> Option<Result<Val<'a>>> {
         let Some(structure) = self.structure else { return fields.get(name).map(|value| Ok(untyped(value))) };
         if let Some(values) = &structure.values {
             return fields.get(name).map(|value| self::value(value, Self::new(values)));
@@ -68,7 +68,7 @@ impl<'a> Schema<'a> {
             return fields.get(name).map(|value| Ok(untyped(value)));
         }
         let name = names::unescape(name)?;
-        let value = fields.get(&*name)?;
+        let value = fields.get(&name)?;
         match structure.properties.get(&*name) {
             Some(schema) if self.whole && name == "metadata" => {
                 Some(self::value(value, Self { structure: Some(schema), whole: false }).or_else(|_| Ok(untyped(value))))

@@ -5,7 +5,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 use super::authorizer::Authority;
 use super::error::Fault;
@@ -14,6 +13,7 @@ use super::typed::{self, Schema};
 use super::types::{OPTIONAL, Type};
 use crate::model::quantity::Quantity;
 use crate::model::url::Url;
+use crate::model::value::{Map, Value};
 
 #[derive(Clone, Debug)]
 pub enum Val<'a> {
@@ -33,7 +33,7 @@ pub enum Val<'a> {
     /// A list of an object.
     Items(&'a [Value], Schema<'a>),
     /// A map or an object within an object.
-    Fields(&'a Map<String, Value>, Schema<'a>),
+    Fields(&'a Map, Schema<'a>),
     /// `Name{...}`.
     Struct(Arc<Made<'a>>),
     Optional(Option<Arc<Val<'a>>>),

@@ -3,11 +3,10 @@
 //! What v1 has no field for stands in annotations, as JSON of the types that v1 once had. An annotation that cannot be
 //! read says nothing.
 
-use serde_json::{Map, Value, json};
-
 use super::metrics;
 use super::text::{self, Type};
 use crate::model::object;
+use crate::model::value::{Map, Value, json};
 
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const CURRENT_METRICS: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
@@ -52,19 +51,19 @@ pub fn to_v2(mut value: Value) -> Value {
     if list.is_empty() {
         list.push(metrics::cpu("target", CPU_TARGET));
     }
-    spec.insert("metrics".to_owned(), list.into());
+    spec.insert("metrics".into(), list.into());
     if let Some(behavior) = behavior.and_then(|json| read_behavior(&json)) {
-        spec.insert("behavior".to_owned(), behavior);
+        spec.insert("behavior".into(), behavior);
     }
     let mut status = kept(&value["status"], &STATUS);
     let found = value["status"]["currentCPUUtilizationPercentage"].as_i64();
     let list = current.and_then(|json| metrics::read(&json, true));
     let list = list.unwrap_or_else(|| found.map(|found| metrics::cpu("current", found)).into_iter().collect());
     if !list.is_empty() {
-        status.insert("currentMetrics".to_owned(), list.into());
+        status.insert("currentMetrics".into(), list.into());
     }
     if let Some(list) = conditions.and_then(|json| read_conditions(&json)).filter(|list| !list.is_empty()) {
-        status.insert("conditions".to_owned(), list.into());
+        status.insert("conditions".into(), list.into());
     }
     drop_annotations(&mut value);
     put(&mut value, "spec", spec);
@@ -80,12 +79,12 @@ pub fn to_v1(mut value: Value) -> Value {
     let (cpu, others): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|metric| metrics::cpu_of(metric, "target").is_some());
     if let Some(target) = cpu.first().and_then(|metric| metrics::cpu_of(metric, "target")) {
-        spec.insert("targetCPUUtilizationPercentage".to_owned(), target.into());
+        spec.insert("targetCPUUtilizationPercentage".into(), target.into());
     }
     let mut status = kept(&value["status"], &STATUS);
     let current = value["status"]["currentMetrics"].as_array().cloned().unwrap_or_default();
     if let Some(found) = current.iter().filter_map(|metric| metrics::cpu_of(metric, "current")).next_back() {
-        status.insert("currentCPUUtilizationPercentage".to_owned(), found.into());
+        status.insert("currentCPUUtilizationPercentage".into(), found.into());
     }
     let conditions = value["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let mut annotations = Vec::new();
@@ -124,20 +123,20 @@ fn annotate(value: &mut Value, key: &str, text: String) {
     if let Some(meta) = object::metadata_mut(value)
         && let Some(annotations) = meta.entry("annotations").or_insert_with(|| json!({})).as_object_mut()
     {
-        annotations.insert(key.to_owned(), text.into());
+        annotations.insert(key.into(), text.into());
     }
 }
 
-fn kept(fields: &Value, names: &[&str]) -> Map<String, Value> {
+fn kept(fields: &Value, names: &[&str]) -> Map {
     let field = |name: &&str| fields.get(*name).map(|value| ((*name).to_owned(), value.clone()));
     names.iter().filter_map(field).collect()
 }
 
-fn put(value: &mut Value, name: &str, fields: Map<String, Value>) {
+fn put(value: &mut Value, name: &str, fields: Map) {
     if let Some(object) = value.as_object_mut() {
         match fields.is_empty() {
             true => drop(object.remove(name)),
-            false => drop(object.insert(name.to_owned(), fields.into())),
+            false => drop(object.insert(name.into(), fields.into())),
         }
     }
 }
@@ -179,10 +178,10 @@ fn read_behavior(json: &Value) -> Option<Value> {
                 Some(Value::from(out))
             };
             let list: Option<Vec<_>> = text::items(list)?.iter().map(policy).collect();
-            direction.insert("policies".to_owned(), list?.into());
+            direction.insert("policies".into(), list?.into());
         }
         text::take(rules, "tolerance", Type::Quantity, &mut direction, "tolerance")?;
-        out.insert(name.to_owned(), direction.into());
+        out.insert(name.into(), direction.into());
     }
     (!out.is_empty()).then(|| out.into())
 }

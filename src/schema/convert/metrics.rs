@@ -1,9 +1,8 @@
 //! Metrics of autoscalers, as autoscaling/v1 has them in annotations and autoscaling/v2 in fields.
 
-use serde_json::{Map, Value, json};
-
 use super::text::{self, Type};
 use crate::model::quantity::Quantity;
+use crate::model::value::{Map, Value, json};
 
 /// A field of v1's JSON: its name, its type, whether it stands there when it is zero, and where v2 has it.
 type Place = (&'static str, Type, bool, &'static [&'static str]);
@@ -137,7 +136,7 @@ pub fn read(json: &Value, is_status: bool) -> Option<Vec<Value>> {
         for kind in &KINDS {
             let field = kind.field();
             if let Some(source) = text::field(json, &field)? {
-                out.insert(field, read_source(kind, source, is_status)?);
+                out.insert(field.into(), read_source(kind, source, is_status)?);
             }
         }
         Some(out.into())
@@ -168,7 +167,7 @@ fn read_source(kind: &Kind, json: &Value, is_status: bool) -> Option<Value> {
 }
 
 /// v1 has no field for it: it follows from what is set.
-fn set_target_type(kind: &Kind, target: &mut Map<String, Value>) {
+fn set_target_type(kind: &Kind, target: &mut Map) {
     let has = |name: &str| target.contains_key(name);
     let ty = match kind.name {
         "Object" if has("averageValue") => "AverageValue",
@@ -182,7 +181,7 @@ fn set_target_type(kind: &Kind, target: &mut Map<String, Value>) {
     if kind.name == "Object" && ty == "AverageValue" && zero {
         target.remove("value");
     }
-    target.insert("type".to_owned(), ty.into());
+    target.insert("type".into(), ty.into());
 }
 
 /// The JSON of v1's list.

@@ -11,10 +11,9 @@ mod text;
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use super::resource::Resource;
 use crate::model::object;
+use crate::model::value::Value;
 
 /// The object as it is kept.
 pub fn to_storage(resource: &Resource, value: Value) -> Value {
@@ -47,7 +46,7 @@ pub fn set_template_generation(daemon_set: &mut Value, generation: i64) {
     let Some(meta) = object::metadata_mut(daemon_set) else { return };
     let annotations = meta.entry("annotations").or_insert_with(|| Value::Object(Default::default()));
     if let Some(annotations) = annotations.as_object_mut() {
-        annotations.insert(TEMPLATE_GENERATION.to_owned(), generation.to_string().into());
+        annotations.insert(TEMPLATE_GENERATION.into(), generation.to_string().into());
     }
 }
 
@@ -83,8 +82,8 @@ fn renamed(mut value: Value, names: &Names, to_storage: bool) -> Value {
     let Some(fields) = value.as_object_mut() else { return value };
     for (served, kept) in names {
         let (from, to) = if to_storage { (served, kept) } else { (kept, served) };
-        if let Some(field) = fields.remove(*from) {
-            fields.insert((*to).to_owned(), field);
+        if let Some(field) = fields.remove(from) {
+            fields.insert((*to).into(), field);
         }
     }
     value
@@ -93,8 +92,8 @@ fn renamed(mut value: Value, names: &Names, to_storage: bool) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::catalog::Catalog;
-    use serde_json::json;
 
     #[test]
     fn an_event_is_one_object_in_two_forms() {

@@ -1,10 +1,9 @@
 //! JSON in annotations: read as Go reads it into a struct, written in the order of the struct's fields.
 
-use serde_json::{Map, Value};
-
 use crate::model::gotext;
 use crate::model::quantity::Quantity;
 use crate::model::time::Time;
+use crate::model::value::{Map, Value};
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,11 +72,11 @@ pub fn field<'v>(json: &'v Value, name: &str) -> Option<Option<&'v Value>> {
 }
 
 /// Reads the field `name`, where it is, into `out` as `to`. A text of nothing is left out. `None` when it is wrong.
-pub fn take(json: &Value, name: &str, ty: Type, out: &mut Map<String, Value>, to: &str) -> Option<()> {
+pub fn take(json: &Value, name: &str, ty: Type, out: &mut Map, to: &str) -> Option<()> {
     if let Some(found) = field(json, name)? {
         let value = ty.read(found)?;
         if value != "" {
-            out.insert(to.to_owned(), value);
+            out.insert(to.into(), value);
         }
     }
     Some(())
@@ -103,11 +102,11 @@ fn selector(json: &Value) -> Option<Value> {
     let mut out = Map::new();
     if let Some(labels) = field(json, "matchLabels")? {
         let labels = labels.as_object().filter(|labels| labels.values().all(Value::is_string))?;
-        out.insert("matchLabels".to_owned(), labels.clone().into());
+        out.insert("matchLabels".into(), labels.clone().into());
     }
     if let Some(list) = field(json, "matchExpressions")? {
         let list: Option<Vec<_>> = items(list)?.iter().map(requirement).collect();
-        out.insert("matchExpressions".to_owned(), list?.into());
+        out.insert("matchExpressions".into(), list?.into());
     }
     Some(out.into())
 }
@@ -118,7 +117,7 @@ fn requirement(json: &Value) -> Option<Value> {
     take(json, "operator", Type::Text, &mut out, "operator")?;
     if let Some(values) = field(json, "values")? {
         let values = items(values).filter(|values| values.iter().all(Value::is_string))?;
-        out.insert("values".to_owned(), values.into());
+        out.insert("values".into(), values.into());
     }
     Some(out.into())
 }

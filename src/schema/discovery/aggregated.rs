@@ -1,9 +1,8 @@
 //! Discovery in one document: `/api` and `/apis` as an `APIGroupDiscoveryList` (KEP-3352).
 
-use serde_json::{Value, json};
-
 use super::group::{Group, Served, Version, texts, verbs};
 use crate::model::names::GroupVersionKind;
+use crate::model::value::{Value, json};
 use crate::schema::resource::{Resource, Subresource};
 
 /// The group and version of the document.

@@ -1,9 +1,8 @@
 //! Discovery in one document a path: `/api`, `/apis`, `/apis/<group>`, `/api/v1`, `/apis/<group>/<version>`.
 
-use serde_json::{Map, Value, json};
-
 use super::group::{Group, texts, verbs};
 use crate::model::names::{GroupVersion, GroupVersionKind};
+use crate::model::value::{Map, Value, json};
 use crate::schema::resource::{Resource, Storage, Verbs};
 use crate::schema::{builtin, digest};
 

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::group::{Group, Served, groups};
 use super::{aggregated, legacy};
 use crate::model::names::{GroupResource, GroupVersion, GroupVersionKind};
+use crate::model::value::{Value, json};
 use crate::schema::catalog::Catalog;
 use crate::schema::facts;
 use crate::schema::resource::{Resource, Shape, Storage, Subresource, Verbs};

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
-
 use super::describe::{Descriptions, Texts};
+use crate::model::value::{Map, Value, json};
 use crate::schema::table::{Field, Json, ListKind, Message, Patch, Shape, Type};
 
 /// Which version of OpenAPI a schema is for.
@@ -158,7 +157,7 @@ impl Definitions<'_> {
             .collect()
     }
 
-    fn object(&self, schema: &mut Map<String, Value>, message: &'static Message, texts: &Texts<'_>) {
+    fn object(&self, schema: &mut Map, message: &'static Message, texts: &Texts<'_>) {
         set(schema, &[("type", "object")]);
         let mut properties = Map::new();
         if message.object {
@@ -313,7 +312,7 @@ fn extensions(schema: &mut Value, field: &Field) {
 
 fn unions(message: &Message) -> Value {
     let one = |union: &crate::schema::table::Union| {
-        let members: Map<String, Value> = union.members.iter().map(|(f, v)| ((*f).into(), (*v).into())).collect();
+        let members: Map = union.members.iter().map(|(f, v)| (*f, *v)).collect();
         let mut schema = json!({"fields-to-discriminateBy": members});
         if !union.discriminator.is_empty() {
             schema["discriminator"] = union.discriminator.into();
@@ -340,12 +339,12 @@ fn described(mut schema: Value, text: Option<&str>) -> Value {
     schema
 }
 
-fn set(schema: &mut Map<String, Value>, members: &[(&str, &str)]) {
+fn set(schema: &mut Map, members: &[(&str, &str)]) {
     for (key, value) in members {
         schema.insert((*key).into(), (*value).into());
     }
 }
 
-fn either(schema: &mut Map<String, Value>, types: [&str; 2]) {
+fn either(schema: &mut Map, types: [&str; 2]) {
     schema.insert("oneOf".into(), types.iter().map(|ty| json!({"type": ty})).collect());
 }

@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
-
 use super::parameter::Parameter;
 use crate::model::names::GroupVersionKind;
+use crate::model::value::{Map, Value, json};
 
 /// What may be done on a path.
 pub struct Operation<'a> {
@@ -100,7 +99,7 @@ impl Path<'_> {
 
 impl Operation<'_> {
     /// The members that both versions write alike.
-    pub fn head(&self) -> Map<String, Value> {
+    pub fn head(&self) -> Map {
         let mut head = Map::new();
         if !self.about.is_empty() {
             head.insert("description".into(), self.about.as_str().into());

@@ -1,13 +1,12 @@
 //! The type of a custom resource as it is published: the schema of its CustomResourceDefinition, with what any object has
 //! put in. Version 2 knows less than the schemas may say, so there much is left out.
 
-use serde_json::{Map, Value, json};
-
 use super::definition::{self, Dialect};
 use super::describe::Descriptions;
 use super::operation::group_version_kind;
 use super::source::Custom;
 use crate::model::names::GroupVersionKind;
+use crate::model::value::{Map, Value, json};
 use crate::schema::resource::Resource;
 use crate::schema::table::message;
 
@@ -101,7 +100,7 @@ impl Publisher<'_> {
     /// A node with what it may say, and the same below.
     fn node(&self, schema: &Value, depth: usize) -> Value {
         let Some(members) = schema.as_object().filter(|_| depth > 0) else { return json!({}) };
-        let mut out: Map<String, Value> = PLAIN.iter().filter_map(|key| copied(members, key)).collect();
+        let mut out: Map = PLAIN.iter().filter_map(|key| copied(members, key)).collect();
         for key in [INT_OR_STRING, PRESERVE] {
             if is(schema, key) {
                 out.insert(key.into(), true.into());
@@ -193,7 +192,7 @@ fn is(schema: &Value, key: &str) -> bool {
 }
 
 /// A member that says something: false, null and empty texts and lists say nothing.
-fn copied(members: &Map<String, Value>, key: &str) -> Option<(String, Value)> {
+fn copied(members: &Map, key: &str) -> Option<(String, Value)> {
     let value = members.get(key)?;
     let silent = match value {
         Value::Null | Value::Bool(false) => key != "default" && key != "example",
@@ -205,7 +204,7 @@ fn copied(members: &Map<String, Value>, key: &str) -> Option<(String, Value)> {
 }
 
 /// Version 3: `allOf` and its like, and what a number or a string means.
-fn junctors(out: &mut Map<String, Value>, members: &Map<String, Value>) {
+fn junctors(out: &mut Map, members: &Map) {
     for key in ["allOf", "anyOf", "oneOf", "not"] {
         if let Some(value) = members.get(key).filter(|value| value.as_array().is_none_or(|list| !list.is_empty())) {
             out.insert(key.into(), value.clone());
@@ -232,9 +231,9 @@ fn junctors(out: &mut Map<String, Value>, members: &Map<String, Value>) {
 }
 
 /// Version 2: clients of it break on types that may be null, and on named fields where unknown ones are kept.
-fn reduce(out: &mut Map<String, Value>, members: &Map<String, Value>) {
+fn reduce(out: &mut Map, members: &Map) {
     let nullable = |schema: &Value| is(schema, "nullable");
-    let drop = |out: &mut Map<String, Value>, keys: &[&str]| keys.iter().for_each(|key| drop(out.remove(*key)));
+    let drop = |out: &mut Map, keys: &[&str]| keys.iter().for_each(|key| drop(out.remove(key)));
     drop(out, &["default"]);
     if out.contains_key("nullable") {
         drop(out, &["nullable", "type", "items", "properties"]);

@@ -1,8 +1,7 @@
 //! What the documents are made of: the served resources, and the schemas of the custom ones.
 
-use serde_json::Value;
-
 use super::describe::Descriptions;
+use crate::model::value::Value;
 use crate::schema::catalog::Catalog;
 use crate::schema::resource::{Resource, Shape};
 

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::definition::{Definitions, Dialect, Scope};
 use super::describe::Descriptions;
 use super::published::Publisher;
 use super::source::{Custom, Source};
 use super::{v2, v3};
 use crate::model::names::{GroupResource, GroupVersionKind};
+use crate::model::value::{Value, json};
 use crate::schema::catalog::Catalog;
 use crate::schema::facts;
 use crate::schema::resource::{Resource, Shape, Subresource, Verbs};

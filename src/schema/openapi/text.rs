@@ -1,6 +1,6 @@
 //! JSON text written piece by piece, so that a document is never in memory as a tree.
 
-use serde_json::Value;
+use crate::model::value::Value;
 
 /// An object that grows. What is opened must be closed by its owner.
 pub struct Text {

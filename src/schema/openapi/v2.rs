@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
-use serde_json::{Map, Value, json};
 
 use super::definition::{Definitions, Dialect, Scope, name, reachable};
 use super::operation::{Body, Model, Operation, Path, answer, by_path};
@@ -13,6 +12,7 @@ use super::published::{self, Publisher};
 use super::source::{Source, VERSION, is_custom};
 use super::text::Text;
 use super::{custom, fixed, resource, v3};
+use crate::model::value::{Map, Value, json};
 use crate::schema::table::MESSAGES;
 
 const PREFIX: &str = "#/definitions/";
@@ -204,7 +204,7 @@ fn operation_value<'a>(operation: &Operation<'a>, shared: &mut Shared<'a>) -> Va
     }
     let mut answers = Map::new();
     for (code, model) in &operation.answers {
-        answers.insert(code.to_string(), answer_value(*code, model));
+        answers.insert(code.to_string().into(), answer_value(*code, model));
     }
     answers.insert("401".into(), json!({"description": answer(401)}));
     out.insert("responses".into(), answers.into());

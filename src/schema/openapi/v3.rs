@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
-
 use super::definition::{Definitions, Dialect, Scope, reachable};
 use super::operation::{Model, Operation, Path, answer, by_path};
 use super::parameter::Parameter;
@@ -11,6 +9,7 @@ use super::published::{self, Publisher};
 use super::source::{Source, VERSION, is_custom};
 use super::text::Text;
 use super::{custom, fixed, resource};
+use crate::model::value::{Map, Value, json};
 use crate::schema::catalog::Catalog;
 use crate::schema::digest;
 use crate::schema::resource::Resource;
@@ -36,7 +35,7 @@ pub fn index<'a>(marks: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u8>
     let entry = |(path, mark): (&'a str, &'a str)| {
         (path.to_owned(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={mark}")}))
     };
-    let paths: Map<String, Value> = marks.into_iter().map(entry).collect();
+    let paths: Map = marks.into_iter().map(entry).collect();
     bytes(&json!({"paths": paths}))
 }
 
@@ -192,7 +191,7 @@ fn operation_value(operation: &Operation<'_>) -> Value {
     let mut answers = Map::new();
     for (code, model) in &operation.answers {
         let value = json!({"description": answer(*code), "content": content(operation.produces, model)});
-        answers.insert(code.to_string(), value);
+        answers.insert(code.to_string().into(), value);
     }
     answers.insert("401".into(), json!({"description": answer(401)}));
     out.insert("responses".into(), answers.into());

@@ -12,7 +12,6 @@ mod tokens;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 
 use crate::admission::chain::{Attributes, Operation, Plugin};
 use crate::admission::pod::text;
@@ -21,6 +20,7 @@ use crate::model::gotext::quote;
 use crate::model::names::GroupResource;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 use crate::pki::request::SigningRequest;
 use crate::rules::{diff, same};
 

@@ -1,10 +1,9 @@
 //! What a kubelet may write to Node objects: its own only, without taints, owners, or labels that others trust.
 
-use serde_json::{Map, Value};
-
 use crate::admission::chain::Attributes;
 use crate::model::gotext::quote;
 use crate::model::status::Result;
+use crate::model::value::{Map, Text, Value};
 
 /// Labels for which kubelets have no say, though they may use other ones of their own making.
 const RESTRICTED: &str = "node-restriction.kubernetes.io";
@@ -65,9 +64,9 @@ fn forbidden<'a>(old: &'a Value, new: &'a Value) -> Vec<&'a str> {
     let none = Map::new();
     let labels = |object: &'a Value| object["metadata"]["labels"].as_object();
     let (old, new) = (labels(old), labels(new));
-    let changed = |from: Option<&'a Map<String, Value>>, to: Option<&'a Map<String, Value>>| {
+    let changed = |from: Option<&'a Map>, to: Option<&'a Map>| {
         let to = to.cloned().unwrap_or_else(|| none.clone());
-        let differs = move |(key, value): &(&'a String, &'a Value)| to.get(*key) != Some(*value);
+        let differs = move |(key, value): &(&'a Text, &'a Value)| to.get(key) != Some(*value);
         from.into_iter().flatten().filter(differs).map(|(key, _)| key.as_str()).collect::<Vec<_>>()
     };
     let mut keys = changed(new, old);
@@ -100,7 +99,7 @@ fn list(value: &Value) -> &[Value] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn labels_that_others_trust_are_not_the_kubelets() {

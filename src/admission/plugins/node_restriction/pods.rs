@@ -1,7 +1,5 @@
 //! What a kubelet may write to pods: the mirrors of its own ones, and the status of those on its node.
 
-use serde_json::Value;
-
 use super::NodeRestriction;
 use crate::admission::chain::{Attributes, Operation};
 use crate::admission::pod::{items, text};
@@ -9,6 +7,7 @@ use crate::model::gotext::quote;
 use crate::model::object;
 use crate::model::pod::{self, MIRROR};
 use crate::model::status::Result;
+use crate::model::value::Value;
 
 /// Volumes for which a kubelet asks the API for nothing.
 const LOCAL: [&str; 22] = [
@@ -201,7 +200,7 @@ fn status(node: &str, a: &Attributes<'_>, pod: &Value) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn a_mirror_pod_asks_the_api_for_nothing() {

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use super::NodeRestriction;
 use crate::admission::chain::Attributes;
 use crate::admission::pod::{items, text};
@@ -14,6 +12,7 @@ use crate::model::names::GroupResource;
 use crate::model::object;
 use crate::model::pod;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 
 /// (volume source of old, the CSI driver that serves it now)
 const MIGRATED: [(&str, &str); 7] = [

@@ -1,11 +1,10 @@
 //! What the baseline forbids: the known ways from a pod to its host.
 
-use serde_json::Value;
-
 use super::checks::{Subject, Violation};
 use super::report::{containers, plural, quoted, setters, sorted};
 use crate::admission::pod::{self, items, text};
 use crate::model::gotext::quote;
+use crate::model::value::{Text, Value};
 
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
@@ -56,7 +55,7 @@ pub fn app_armor_profile(subject: &Subject<'_>, _: u64) -> Option<Violation> {
     let mut values = sorted(values);
     let mut who = if pod || !names.is_empty() { vec![setters(pod, &names)] } else { Vec::new() };
     let annotations = subject.metadata["annotations"].as_object().into_iter().flatten();
-    let forbidden = |(key, value): (&String, &Value)| {
+    let forbidden = |(key, value): (&Text, &Value)| {
         let profile = value.as_str().unwrap_or("");
         let is_good = profile.is_empty() || profile == "runtime/default" || profile.starts_with("localhost/");
         (key.starts_with(APP_ARMOR) && !is_good).then(|| format!("{key}={}", quote(profile)))

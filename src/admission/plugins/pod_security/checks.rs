@@ -1,10 +1,9 @@
 //! All checks by level and version, and what a pod fails.
 
-use serde_json::Value;
-
 use super::policy::{Level, Standard, Version};
 use super::{baseline, restricted};
 use crate::admission::pod;
+use crate::model::value::Value;
 
 /// A pod, or the template of one.
 pub struct Subject<'a> {
@@ -111,7 +110,7 @@ impl<'a> Subject<'a> {
 mod tests {
     use super::*;
     use crate::admission::plugins::pod_security::report::details;
-    use serde_json::json;
+    use crate::model::value::json;
 
     fn fails(level: Level, version: Version, pod: &Value) -> String {
         let subject = Subject { metadata: &pod["metadata"], spec: &pod["spec"] };

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use compact_str::CompactString;
-use serde_json::Value;
 
 use self::checks::{Subject, evaluate};
 use self::policy::{Level, Policy, Standard};
@@ -26,6 +25,7 @@ use crate::model::field::{FieldError, Path};
 use crate::model::gotext::quote;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 
 /// Subresources of pods that change nothing that is checked.
 const HARMLESS: [&str; 8] = ["exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status"];
@@ -228,7 +228,7 @@ fn has_new_image(old: &Value, new: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn only_new_images_are_significant() {

@@ -1,11 +1,10 @@
 //! What the restricted level asks for beyond the baseline: the hardening of pods as it is best done now.
 
-use serde_json::Value;
-
 use super::baseline::{added_capabilities, masked_proc_mount, unconfined_seccomp};
 use super::checks::{Subject, Violation};
 use super::report::{containers, plural, quoted, setters, sorted};
 use crate::admission::pod::{items, text};
+use crate::model::value::Value;
 
 const ALLOWED_VOLUMES: [&str; 9] = [
     "configMap",

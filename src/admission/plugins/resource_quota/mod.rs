@@ -8,7 +8,6 @@ pub mod usage;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use async_trait::async_trait;
-use serde_json::Value;
 use tokio::sync::Mutex;
 
 use self::usage::{Meter, to_map};
@@ -18,6 +17,7 @@ use crate::admission::reads::Reads;
 use crate::model::object;
 use crate::model::quantity::{Format, Quantity};
 use crate::model::status::Result;
+use crate::model::value::Value;
 
 /// Namespaces whose quotas can be charged at once.
 const LANES: usize = 32;

@@ -1,11 +1,10 @@
 //! What an object costs, and which quotas count it.
 
-use serde_json::{Map, Value};
-
 use crate::admission::chain::Attributes;
 use crate::admission::pod::{self, Amounts, CONTAINERS, INIT_CONTAINERS, items, text};
 use crate::model::object;
 use crate::model::quantity::{Format, Quantity};
+use crate::model::value::{Map, Value};
 use crate::rules::checks::resources::{is_extended, is_huge_page};
 
 const ONE: Quantity = Quantity::from_i64(1, Format::DecimalSi);
@@ -327,14 +326,14 @@ fn crosses_namespaces(affinity: &Value) -> bool {
 }
 
 /// Amounts as a quota's status has them.
-pub fn to_map(amounts: &Amounts) -> Map<String, Value> {
-    amounts.iter().map(|(name, amount)| (name.clone(), amount.to_string().into())).collect()
+pub fn to_map(amounts: &Amounts) -> Map {
+    amounts.iter().map(|(name, amount)| (name.as_str(), amount.to_string())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::model::value::json;
 
     #[test]
     fn a_pod_is_counted_under_all_its_names() {

@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use serde_json::{Value, json};
-
 use super::ranges::{Prefix, Ranges};
 use crate::cache::shelf::Shelf;
 use crate::model::field::{Bad, FieldError, Path};
@@ -11,6 +9,7 @@ use crate::model::gotext::quote;
 use crate::model::names::GroupResource;
 use crate::model::object;
 use crate::model::status::{Result, Status};
+use crate::model::value::{Value, json};
 use crate::registry::core::{Registry, cache_status};
 use crate::registry::hooks::Claim;
 use crate::registry::options::{DeleteOptions, WriteOptions};

@@ -10,7 +10,6 @@ pub mod ranges;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use self::ports::Ports;
 use self::ranges::Ranges;
@@ -19,6 +18,7 @@ use crate::auth::identity::{APISERVER, MASTERS, User};
 use crate::cache::object::Object;
 use crate::model::names::GroupResource;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 use crate::registry::core::{Registry, storage};
 use crate::registry::options::DeleteOptions;
 use crate::registry::request::{Address, Caller};

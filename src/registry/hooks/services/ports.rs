@@ -1,7 +1,6 @@
 //! Node ports. Which are taken stands under one key of the store, changed by compare-and-put, so that no two replicas
 //! hand out the same one.
 
-use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::bitmap::Bitmap;
@@ -11,6 +10,7 @@ use crate::model::field::{FieldError, Path};
 use crate::model::names::GroupResource;
 use crate::model::revision::Revision;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 use crate::registry::core::{Registry, cache_status, store_status};
 use crate::registry::request::Address;
 use crate::rules::service::spec;

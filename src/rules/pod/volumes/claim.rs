@@ -117,9 +117,9 @@ pub fn warn_claim_spec(at: &At, warnings: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::rules::transcript::assert_begin;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn specs_of_claims_are_judged_in_stocks_order() {

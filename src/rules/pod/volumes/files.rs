@@ -151,8 +151,8 @@ fn token(at: &At, volume: &At, options: &Options, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
     use crate::schema::table;
-    use serde_json::json;
 
     #[test]
     fn sources_of_a_folder() {

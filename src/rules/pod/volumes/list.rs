@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use crate::model::field::{FieldError, FieldErrors};
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::meta::template_meta;
 use crate::rules::checks::names::{csi_driver_name, dns1123_label, dns1123_subdomain};

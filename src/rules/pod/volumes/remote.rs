@@ -251,8 +251,8 @@ fn secret_name(at: &At, errs: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::{Value, json};
     use crate::schema::table;
-    use serde_json::{Value, json};
 
     fn found(check: fn(&At, &mut FieldErrors), message: &str, value: &Value) -> Vec<String> {
         let mut errs = FieldErrors::new();
