@@ -334,11 +334,6 @@ impl<'a> Reader<'a> {
             match self.peek() {
                 None => return Err(format!("missing closing ]: `{}`", &self.pattern[start..])),
                 Some(']') if !first => break,
-                Some('-') if !first && !self.rest().starts_with("-]") => {
-                    // A hyphen that begins a range anew, as in `[a-c-e]`, is refused.
-                    let end = self.at + 1 + self.rest()[1..].chars().next().map_or(0, char::len_utf8);
-                    return Err(format!("invalid character class range: `{}`", &self.pattern[self.at..end]));
-                }
                 _ => {}
             }
             first = false;
@@ -442,6 +437,7 @@ mod tests {
             (r"^\d+$", "123", true),
             (r"^\d+$", "١٢٣", false),
             (r"^[\w.-]+$", "a_b.c-d", true),
+            (r"^[0-9a-z-.]+$", "a-9.b", true),
             (r"^[[:alpha:]\s]+$", "a b", true),
             (r"^[a-z&&]+$", "a&&b", true),
             (r"^(?i)ABC$", "abc", true),
