@@ -11,7 +11,7 @@ use super::options;
 use super::respond::Body;
 use crate::cache::object::Object;
 use crate::codec::answer::list::ListMeta;
-use crate::codec::answer::subject::{Item, Rows, Style, Subject};
+use crate::codec::answer::subject::{Item, Style, Subject};
 use crate::codec::negotiate::Media;
 use crate::codec::negotiate::accept::{Offer, Shown};
 use crate::codec::negotiate::body::{self, PatchType};
@@ -58,10 +58,10 @@ pub fn served(resource: &Resource, object: Arc<Object>) -> Result<Served> {
     if let Some(bytes) = custom::served_bytes(resource, &object)? {
         return Ok(Served::Custom(bytes));
     }
-    let Some(storage) = &resource.storage else { return Ok(Served::Kept(object)) };
-    if !resource.converts() {
+    let Some(storage) = resource.storage.as_ref().filter(|_| resource.converts() && resource.definition.is_none())
+    else {
         return Ok(Served::Kept(object));
-    }
+    };
     let value = object.to_value(&storage.shape).map_err(Status::internal)?;
     let value = convert::to_served(resource, value);
     let raw = object::encode(&value, &resource.shape, &resource.kind).map_err(Status::internal)?;
@@ -247,9 +247,7 @@ where
     Ok(Body::Chunks(Box::new([first, second].into_iter().chain(rest))))
 }
 
-/// Whether the representation shows more than the objects' own bytes: then events are not shared between watchers.
-pub fn is_shared(style: Style, subject: &Subject) -> bool {
-    matches!(style.representation.view, Shown::Whole | Shown::Metadata(_))
-        && style.representation.media != Media::Yaml
-        && matches!(subject.rows, Rows::Builtin(_))
+/// Whether events are rendered once for all watchers that see this: it is nothing but the objects' own bytes.
+pub fn is_shared(style: Style) -> bool {
+    matches!(style.representation.view, Shown::Whole | Shown::Metadata(_)) && style.representation.media != Media::Yaml
 }

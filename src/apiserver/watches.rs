@@ -23,6 +23,7 @@ use crate::codec::negotiate::Media;
 use crate::codec::negotiate::accept::{MetaVersion, Offer, Shown};
 use crate::model::revision::Revision;
 use crate::model::status::{Result, Status};
+use crate::registry::custom::objects as custom;
 use crate::registry::request::Address;
 use crate::registry::watch::Watch;
 use crate::schema::resource::Resource;
@@ -34,6 +35,9 @@ const BOOKMARKS: Duration = Duration::from_secs(60);
 /// again, and be copied into memory that is new to the process.
 const BATCH: usize = 64;
 const PIECE: usize = 16 << 10;
+
+/// Where in a rendering's number the definition's state begins, after its form.
+const STATE_SHIFT: u32 = 8;
 
 /// What a watch's stream works on.
 struct Stage {
@@ -78,7 +82,7 @@ impl Exchange<'_> {
         let stage = Stage {
             watch,
             resource: at.resource.clone(),
-            shares: is_shared(style, &subject) && !converts,
+            shares: is_shared(style) && !converts,
             subject,
             style,
             bookmarks: options.bookmarks,
@@ -209,22 +213,26 @@ impl Stage {
         if !self.shares {
             return make();
         }
-        seen.event.rendered(slot(self.style, kind), make)
+        seen.event.rendered(self.slot(kind), make)
     }
-}
 
-/// The rendering of events in this form, as this kind of event.
-fn slot(style: Style, kind: Event) -> Slot {
-    let media = match style.representation.media {
-        Media::Json => 0,
-        Media::Protobuf => 1,
-        Media::Cbor => 2,
-        Media::Yaml => 3,
-    };
-    let view = match style.representation.view {
-        Shown::Metadata(MetaVersion::V1) => 1,
-        Shown::Metadata(MetaVersion::V1beta1) => 2,
-        _ => 0,
-    };
-    Slot(media | view << 2 | u32::from(style.representation.pretty) << 4 | (kind as u32) << 5)
+    /// The rendering of events in this form, as this kind of event. What a definition makes of custom resources is
+    /// another in each of its states.
+    fn slot(&self, kind: Event) -> Slot {
+        let representation = self.style.representation;
+        let media = match representation.media {
+            Media::Json => 0,
+            Media::Protobuf => 1,
+            Media::Cbor => 2,
+            Media::Yaml => 3,
+        };
+        let view = match representation.view {
+            Shown::Metadata(MetaVersion::V1) => 1,
+            Shown::Metadata(MetaVersion::V1beta1) => 2,
+            _ => 0,
+        };
+        let form = media | view << 2 | u32::from(representation.pretty) << 4 | (kind as u32) << 5;
+        let state = custom::definition(&self.resource).map_or(0, |definition| definition.mark);
+        Slot(form | state << STATE_SHIFT)
+    }
 }

@@ -3,6 +3,7 @@
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -23,6 +24,7 @@ pub struct Object {
     /// The message without its envelope, or the JSON text.
     pub bytes: Bytes,
     pub form: Form,
+    settled: AtomicU32,
 }
 
 /// What an object's bytes are.
@@ -121,12 +123,26 @@ impl Object {
                 Bytes::from(spliced.into_boxed_slice())
             }
         };
-        Ok(Self { key, revision, bytes, form })
+        Ok(Self { key, revision, bytes, form, settled: AtomicU32::new(0) })
+    }
+
+    /// What a dry run would have stored: it has no revision.
+    pub fn unstored(key: Key, bytes: Bytes, form: Form) -> Self {
+        Self { key, revision: Revision::ZERO, bytes, form, settled: AtomicU32::new(0) }
     }
 
     /// The same state under another revision, as a watch shows an object that has left it.
     pub fn at(&self, revision: Revision) -> Self {
         Self::new(self.key.clone(), revision, &self.bytes, self.form).expect("its bytes are whole")
+    }
+
+    /// Notes that the bytes are just what this state of its definition makes of them, so that nobody has to look again.
+    pub fn settle(&self, mark: u32) {
+        self.settled.store(mark, Ordering::Relaxed);
+    }
+
+    pub fn is_settled(&self, mark: u32) -> bool {
+        self.settled.load(Ordering::Relaxed) == mark
     }
 
     /// Empty when it is cluster-scoped.

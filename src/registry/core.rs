@@ -324,7 +324,7 @@ impl Sealed {
         let key = Key::new(&at.namespace, &at.name);
         match revision {
             Some(revision) => Object::new(key, revision, &self.raw, form).map_err(Status::internal),
-            None => Ok(Object { key, revision: Revision::ZERO, bytes: self.raw.clone(), form }),
+            None => Ok(Object::unstored(key, self.raw.clone(), form)),
         }
     }
 }

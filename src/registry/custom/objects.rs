@@ -2,7 +2,6 @@
 //! the request; only the store has another.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -38,7 +37,7 @@ pub fn decode(text: &[u8], definition: &Definition) -> std::result::Result<Decod
     let mut value = parse(text).map_err(|_| explain(text).unwrap_or_else(|| "unreadable JSON".into()))?;
     let mut notes = repeated(text);
     definition.fill(&mut value);
-    let unknown = definition.prune(&mut value, false)?;
+    let unknown = definition.prune(&mut value)?;
     notes.extend(unknown.iter().map(|path| format!("unknown field {}", gotext::quote(path))));
     Ok(Decoded { value, notes })
 }
@@ -47,15 +46,12 @@ pub fn decode(text: &[u8], definition: &Definition) -> std::result::Result<Decod
 pub fn to_served(resource: &Resource, mut value: Value) -> Result<Value> {
     let Some(definition) = definition(resource) else { return Ok(convert::to_served(resource, value)) };
     let version = definition.kind.group_version().to_string();
-    if value.get("apiVersion").is_none_or(|kept| *kept != version) {
-        if definition.asks_webhook {
-            let (to, kind) = (definition.kind.group_version(), &definition.kind.kind);
-            return Err(Status::unknown(format!("conversion webhook for {to}, Kind={kind} failed: it is not called")));
-        }
-        value["apiVersion"] = version.into();
+    if definition.asks_webhook && value.get("apiVersion").is_none_or(|kept| *kept != version) {
+        let kind = &definition.kind.kind;
+        let why = format!("conversion webhook for {version}, Kind={kind} failed: it is not called");
+        return Err(Status::unknown(why));
     }
-    definition.fill(&mut value);
-    definition.prune(&mut value, true).map_err(Status::internal)?;
+    definition.read(&mut value).map_err(Status::internal)?;
     Ok(value)
 }
 
@@ -68,12 +64,20 @@ pub fn shown<'v>(resource: &Resource, value: &'v Value) -> Result<Cow<'v, Value>
 }
 
 /// The JSON of a stored object as a custom resource serves it; `None` where the bytes as they are kept do.
-pub fn served_bytes(resource: &Resource, object: &Arc<Object>) -> Result<Option<Bytes>> {
-    if definition(resource).is_none() {
+pub fn served_bytes(resource: &Resource, object: &Object) -> Result<Option<Bytes>> {
+    let Some(definition) = definition(resource) else { return Ok(None) };
+    if !resource.converts() && object.is_settled(definition.mark) {
         return Ok(None);
     }
-    let value = to_served(resource, object.to_value(&resource.shape).map_err(Status::internal)?)?;
-    coding::encode(&value, &resource.shape, &resource.kind).map(Some).map_err(Status::internal)
+    let kept = object.to_value(&resource.shape).map_err(Status::internal)?;
+    let value = to_served(resource, kept.clone())?;
+    if value != kept {
+        return coding::encode(&value, &resource.shape, &resource.kind).map(Some).map_err(Status::internal);
+    }
+    if !resource.converts() {
+        object.settle(definition.mark);
+    }
+    Ok(None)
 }
 
 /// Prepares a new object and says what is wrong with it.

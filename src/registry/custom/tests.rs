@@ -227,12 +227,33 @@ async fn a_definition_goes_after_its_objects() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_kept_as_it_is_served_is_looked_at_once() {
+    let client = world().await;
+    define(&client, &things()).await;
+    let thing = json!({"metadata": {"name": "t"}, "apiVersion": "x.io/v1", "kind": "Thing", "spec": {"size": 1}});
+    let made = client.create(T, &thing).await.expect("created").object;
+    assert!(!made.is_settled(1));
+    assert_eq!(objects::served_bytes(&resource(&client, T), &made).expect("readable"), None);
+    assert!(made.is_settled(1));
+    let mut crd = things();
+    let spec = "/schema/openAPIV3Schema/properties/spec/properties";
+    crd["spec"]["versions"][0].pointer_mut(spec).expect("a spec")["mood"] =
+        json!({"type": "string", "default": "calm"});
+    let versions = json!({"spec": {"versions": crd["spec"]["versions"]}});
+    client.merge(target("things.x.io"), &versions).await.expect("changed");
+    settle(&client).await;
+    assert!(objects::served_bytes(&resource(&client, T), &made).expect("readable").is_some());
+    assert_eq!(shown(&client, T).await["spec"], json!({"size": 1, "color": "red", "mood": "calm"}));
+}
+
+#[tokio::test(start_paused = true)]
 async fn versions_show_one_object_each_in_its_way() {
     let client = world().await;
     let mut crd = things();
     let mut old = crd["spec"]["versions"][0].clone();
     (old["name"], old["storage"]) = (json!("v1beta1"), json!(false));
-    old["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"] = json!({"size": {"type": "integer"}});
+    old["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"] =
+        json!({"size": {"type": "integer"}, "shade": {"type": "string", "default": "dark"}});
     old["selectableFields"] = Value::Null;
     crd["spec"]["versions"].as_array_mut().expect("a list").push(old);
     define(&client, &crd).await;
@@ -242,6 +263,10 @@ async fn versions_show_one_object_each_in_its_way() {
     let beta = catalog.find("x.io", "v1beta1", "things").expect("served");
     let bytes = objects::served_bytes(beta, &made.object).expect("readable").expect("custom");
     let seen: Value = serde_json::from_slice(&bytes).expect("JSON");
-    assert_eq!((&seen["apiVersion"], &seen["spec"]), (&json!("x.io/v1beta1"), &json!({"size": 1})));
+    assert_eq!(
+        (&seen["apiVersion"], &seen["spec"]),
+        (&json!("x.io/v1beta1"), &json!({"size": 1})),
+        "defaults are those of the kept version"
+    );
     assert_eq!(shown(&client, T).await["spec"], json!({"size": 1, "color": "red"}));
 }

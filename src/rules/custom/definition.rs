@@ -1,5 +1,6 @@
 //! What a version of a CustomResourceDefinition makes of its objects: the rules of a kind that came at run time.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use super::correlate::Pair;
@@ -46,12 +47,18 @@ pub struct Definition {
     pub asks_webhook: bool,
     /// It goes, and its objects with it: none is made any more.
     pub terminating: bool,
+    /// Which state of the definition this is; never 0.
+    pub mark: u32,
     /// Nothing is pruned (`spec.preserveUnknownFields`).
     keeps_unknown: bool,
-    schema: Schema,
+    schema: Arc<Schema>,
+    schemas: Arc<Schemas>,
     /// None: there are none.
     rules: OnceLock<Option<Node>>,
 }
+
+/// The schemas of a definition's versions, served or not, by the versions' names.
+pub type Schemas = BTreeMap<String, Arc<Schema>>;
 
 /// What is wrong with an object, and what its writer is warned of.
 #[derive(Debug, Default)]
@@ -60,9 +67,17 @@ pub struct Verdict {
     pub warnings: Vec<String>,
 }
 
+/// All schemas of a definition (a value of apiextensions.k8s.io/v1).
+pub fn schemas(definition: &Value) -> Arc<Schemas> {
+    let versions = definition.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
+    let schema = |of: &Value| Schema::read(of.pointer("/schema/openAPIV3Schema").unwrap_or(&Value::Null));
+    let name = |of: &Value| of.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Arc::new(versions.map(|of| (name(of), Arc::new(schema(of)))).collect())
+}
+
 impl Definition {
-    /// Of a version of a definition (a value of apiextensions.k8s.io/v1); `None` when it has no such version.
-    pub fn of(definition: &Value, version_name: &str) -> Option<Self> {
+    /// Of a version of a definition, whose `schemas` these are; `None` when it has no such version.
+    pub fn of(definition: &Value, version_name: &str, schemas: &Arc<Schemas>) -> Option<Self> {
         let spec = definition.get("spec")?;
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let versions = spec.get("versions")?.as_array()?;
@@ -87,7 +102,9 @@ impl Definition {
             asks_webhook: spec.pointer("/conversion/strategy").is_some_and(|strategy| strategy == "Webhook"),
             terminating: object::is_deleting(definition),
             keeps_unknown: spec.get("preserveUnknownFields").is_some_and(|flag| flag == true),
-            schema: Schema::read(schema),
+            mark: u32::try_from(object::generation(definition)).unwrap_or(u32::MAX).max(1),
+            schema: schemas.get(version_name)?.clone(),
+            schemas: schemas.clone(),
             rules: OnceLock::new(),
             kind,
         })
@@ -99,16 +116,40 @@ impl Definition {
     }
 
     /// Drops unknown fields, and nulls that may not be; reads metadata. Gives the paths of what was unknown, in stock's
-    /// order. What is stored may have metadata of the wrong type, which is dropped; a request is refused for it.
-    pub fn prune(&self, object: &mut Value, drop_wrong: bool) -> Result<Vec<String>, String> {
+    /// order. The error is the decoder's, of metadata of the wrong type.
+    pub fn prune(&self, object: &mut Value) -> Result<Vec<String>, String> {
+        self.prune_by(&self.schema, object, false)
+    }
+
+    /// Brings a stored object into this version. Defaults come by the version in which it was kept, and unknown fields
+    /// go by both; what metadata of the wrong type there is, goes too.
+    pub fn read(&self, object: &mut Value) -> Result<(), String> {
+        let version = self.kind.group_version().to_string();
+        let kept = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        if kept != version {
+            let kept = kept.rsplit('/').next().unwrap_or_default();
+            if let Some(schema) = self.schemas.get(kept) {
+                prune::fill(object, schema);
+                self.prune_by(schema, object, true)?;
+            }
+            if let Some(fields) = object.as_object_mut() {
+                fields.insert("apiVersion".into(), version.into());
+            }
+        } else {
+            self.fill(object);
+        }
+        self.prune_by(&self.schema, object, true).map(drop)
+    }
+
+    fn prune_by(&self, schema: &Schema, object: &mut Value, drop_wrong: bool) -> Result<Vec<String>, String> {
         let Some(fields) = object.as_object_mut() else { return Ok(Vec::new()) };
         let mut unknown = embedded::read_metadata(fields, drop_wrong, "")?;
         if !self.keeps_unknown {
-            unknown.extend(prune::prune_object(object, &self.schema));
-            prune::drop_nulls(object, Some(&self.schema));
+            unknown.extend(prune::prune_object(object, schema));
+            prune::drop_nulls(object, Some(schema));
         }
         let mut coerced = Coerced::default();
-        embedded::coerce(object, &self.schema, false, drop_wrong, &Path::Root, &mut coerced)
+        embedded::coerce(object, schema, false, drop_wrong, &Path::Root, &mut coerced)
             .map_err(|error| error.to_string())?;
         coerced.unknown.sort_unstable();
         unknown.extend(coerced.unknown);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 
-use super::definition::Definition;
+use super::definition::{Definition, Schemas, schemas};
 use crate::model::names::{GroupResource, GroupVersionKind};
 use crate::model::value::Value;
 use crate::model::version;
@@ -20,19 +20,20 @@ pub fn resources(crd: &Value) -> Vec<Arc<Resource>> {
     let Some(kept) = versions.iter().find(|version| version["storage"] == true).map(name) else { return Vec::new() };
     let mut served: Vec<String> = versions.iter().filter(|version| version["served"] == true).map(name).collect();
     served.sort_by(|a, b| version::compare(a, b));
-    let Some(storage) = storage(crd, &kept) else { return Vec::new() };
-    served.iter().filter_map(|version| Some(Arc::new(resource(crd, version, &storage)?))).collect()
+    let schemas = schemas(crd);
+    let Some(storage) = storage(crd, &kept, &schemas) else { return Vec::new() };
+    served.iter().filter_map(|version| Some(Arc::new(resource(crd, version, &schemas, &storage)?))).collect()
 }
 
-fn storage(crd: &Value, version: &str) -> Option<Storage> {
-    let kept = Definition::of(crd, version)?;
+fn storage(crd: &Value, version: &str, schemas: &Arc<Schemas>) -> Option<Storage> {
+    let kept = Definition::of(crd, version, schemas)?;
     let shelf = GroupResource::new(&kept.kind.group, crd["status"]["acceptedNames"]["plural"].as_str()?);
     let folder = compact_str::format_compact!("{}/{}", shelf.group, shelf.resource);
     Some(Storage { shelf, folder, kind: kept.kind, shape: Shape::Custom(kept.structure) })
 }
 
-fn resource(crd: &Value, version: &str, storage: &Storage) -> Option<Resource> {
-    let definition = Definition::of(crd, version)?;
+fn resource(crd: &Value, version: &str, schemas: &Arc<Schemas>, storage: &Storage) -> Option<Resource> {
+    let definition = Definition::of(crd, version, schemas)?;
     let names = &crd["status"]["acceptedNames"];
     let text = |field: &str| CompactString::from(names[field].as_str().unwrap_or_default());
     let texts = |field: &str| {
