@@ -8,6 +8,8 @@ static NONE: Value = Value::Null;
 /// `spec` of a CustomResourceDefinition.
 pub struct Spec<'a> {
     pub versions: Vec<Version<'a>>,
+    /// There is a list of versions, empty or not.
+    pub is_listed: bool,
     /// Of all versions: `schema`, `subresources`, `additionalPrinterColumns`, `selectableFields`; null where they
     /// differ.
     pub shared: Parts<'a>,
@@ -44,7 +46,8 @@ impl<'a> Spec<'a> {
             let name = raw["name"].as_str().unwrap_or_default();
             Version { raw, name, parts: parts(raw, false) }
         };
-        Self { versions: versions.iter().map(version).collect(), shared: parts(first, true) }
+        let is_listed = spec["versions"].is_array();
+        Self { versions: versions.iter().map(version).collect(), is_listed, shared: parts(first, true) }
     }
 
     /// The schema of each version, once.

@@ -102,7 +102,7 @@ fn versions(spec: &Spec<'_>, options: &Options, path: &Path<'_>, errs: &mut Fiel
     }
     let shown = || {
         if spec.versions.is_empty() {
-            return Bad::plain("null");
+            return Bad::plain(if spec.is_listed { "[]" } else { "null" });
         }
         let raw = spec.internal_versions();
         let field = table::message(SPEC).and_then(|spec| spec.field("versions"));
