@@ -42,7 +42,7 @@ pub fn storage_of(group: &str, version: &str, resource: &str) -> Storage {
 }
 
 pub fn thing_shape() -> Shape {
-    Shape::Custom(Arc::new(Structure::default()))
+    Shape::Custom(Structure::default().ready())
 }
 
 pub fn thing_storage() -> Storage {

@@ -284,7 +284,6 @@ mod tests {
     use crate::schema::catalog::Catalog;
     use crate::schema::structure::{self, Structure};
     use proptest::prelude::*;
-    use std::sync::Arc;
 
     use crate::model::value::json;
 
@@ -499,8 +498,7 @@ mod tests {
         const LEVELS: usize = crate::codec::json::MAX_DEPTH - 2;
         let thread = std::thread::Builder::new().stack_size(STACK).spawn(|| {
             let anything = Structure { kind: structure::Kind::Object, preserve_unknown: true, ..Structure::default() };
-            let (shape, kind) =
-                (Shape::Custom(Arc::new(anything)), GroupVersionKind::new("example.com", "v1", "Thing"));
+            let (shape, kind) = (Shape::Custom(anything.ready()), GroupVersionKind::new("example.com", "v1", "Thing"));
             write_thrice(&shape, &kind, &|leaf| (0..LEVELS).fold(json!(leaf), |value, _| json!({"a": value})));
             write_thrice(&shape, &kind, &|leaf| (0..LEVELS).fold(json!(leaf), |value, _| json!([value])));
 

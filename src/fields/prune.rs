@@ -173,7 +173,6 @@ mod tests {
     use crate::model::time::Time;
     use crate::model::value::json;
     use crate::schema::structure::{Kind, Structure};
-    use std::sync::Arc;
 
     const OLD: &str = "example.com/v1";
 
@@ -182,9 +181,9 @@ mod tests {
         let text = || Structure { kind: Kind::String, ..Structure::default() };
         let name = if version == OLD { "a" } else { "b" };
         let fields = [(name.to_owned(), text()), ("same".to_owned(), text())];
-        let spec = Structure { kind: Kind::Object, properties: fields.into(), ..Structure::default() };
-        let properties = [("spec".to_owned(), spec)].into();
-        Shape::Custom(Arc::new(Structure { kind: Kind::Object, properties, ..Structure::default() }))
+        let spec = Structure { kind: Kind::Object, properties: fields.into_iter().collect(), ..Structure::default() };
+        let properties = [("spec".to_owned(), spec)].into_iter().collect();
+        Shape::Custom(Structure { kind: Kind::Object, properties, ..Structure::default() }.ready())
     }
 
     fn convert(object: &Value, _: &str, to: &str) -> Result<Option<Converted>, String> {

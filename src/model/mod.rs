@@ -5,7 +5,7 @@
 //! In reading order: `names`, `revision`, `field` (a path and what is wrong there), `status` (the API's error),
 //! `gotext` (how Go prints a value), `syntax` (of names and labels), `quantity` on `decimal`, `intstr`, `duration`,
 //! `time`, `cron`, `url`, `regex`, `selector`, `object` (metadata of an object in JSON), `condition`, `pod` and
-//! `volume` (what they name), `version` (which comes first).
+//! `volume` (what they name), `version` (which comes first), `named` (parts by name).
 
 pub mod condition;
 pub mod cron;
@@ -14,6 +14,7 @@ pub mod duration;
 pub mod field;
 pub mod gotext;
 pub mod intstr;
+pub mod named;
 pub mod names;
 pub mod object;
 pub mod pod;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 
+use super::structure::{Lazy, Structure};
 use super::table::Message;
 use crate::model::names::{GroupResource, GroupVersion, GroupVersionKind};
 
@@ -65,7 +66,7 @@ pub enum Shape {
     /// Protobuf, by the table.
     Builtin(&'static Message),
     /// JSON, by the schema of a CustomResourceDefinition's version.
-    Custom(Arc<super::structure::Structure>),
+    Custom(Arc<Lazy<Structure>>),
 }
 
 /// A set of verbs.

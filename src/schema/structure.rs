@@ -1,8 +1,12 @@
 //! The type of a custom resource: the structural schema of a CustomResourceDefinition's version, as a tree.
 
-use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
+use crate::model::named::Named;
 use crate::model::value::Value;
+
+/// What is read of a definition when it is first asked for: most definitions of a cluster have few objects or none.
+pub type Lazy<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;
 
 /// One node of a structural schema (apiextensions.k8s.io/v1 JSONSchemaProps, KEP "Structural schemas").
 #[derive(Clone, Debug, Default)]
@@ -11,7 +15,7 @@ pub struct Structure {
     pub kind: Kind,
     pub nullable: bool,
     pub default: Option<Value>,
-    pub properties: BTreeMap<String, Structure>,
+    pub properties: Named<Structure>,
     /// Of a map's values; `None` where only `properties` may stand.
     pub values: Option<Box<Structure>>,
     /// Of a list's items.
@@ -48,6 +52,11 @@ pub enum ListKind {
 }
 
 impl Structure {
+    /// For a shape whose structure is at hand.
+    pub fn ready(self) -> Arc<Lazy<Self>> {
+        Arc::new(LazyLock::new(Box::new(|| self)))
+    }
+
     /// Reads a schema of apiextensions.k8s.io/v1 as the definition has it. What is no structural schema reads as far as
     /// it is one: definitions are validated when they are written.
     pub fn read(schema: &Value) -> Self {

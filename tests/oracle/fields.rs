@@ -129,7 +129,7 @@ impl World {
             let Some(schema) = version.pointer("/schema/openAPIV3Schema") else { continue };
             let kind = GroupVersionKind::new(&group, &text(&version["name"]), &text(&names["kind"]));
             let name = GroupResource::new(&group, &text(&names["plural"]));
-            self.custom.push(Arc::new(resource(kind, name, Shape::Custom(Arc::new(structure(schema))))));
+            self.custom.push(Arc::new(resource(kind, name, Shape::Custom(structure(schema).ready()))));
         }
     }
 

@@ -228,7 +228,7 @@ fn custom(definition: &Value) -> Subject {
         short_names: Vec::new(),
         categories: Vec::new(),
         subresources: Vec::new(),
-        shape: Shape::Custom(Structure::default().into()),
+        shape: Shape::Custom(Structure::default().ready()),
         storage: None,
         fields: Vec::new(),
         unknown_field: Default::default(),

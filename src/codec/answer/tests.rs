@@ -41,7 +41,7 @@ fn things() -> Subject {
         short_names: Vec::new(),
         categories: Vec::new(),
         subresources: Vec::new(),
-        shape: Shape::Custom(Structure::default().into()),
+        shape: Shape::Custom(Structure::default().ready()),
         storage: None,
         fields: Vec::new(),
         unknown_field: Default::default(),

@@ -14,7 +14,8 @@ static THINGS: Name = Name::new("x.io", "things");
 async fn world() -> World {
     let world = World::with(&["garbagecollector"]).await;
     let kind = GroupVersionKind::new("x.io", "v1", "Thing");
-    let (name, shape) = (GroupResource::new("x.io", "things"), Shape::Custom(Arc::default()));
+    let (name, shape) =
+        (GroupResource::new("x.io", "things"), Shape::Custom(crate::schema::structure::Structure::default().ready()));
     let storage =
         Storage { shelf: name.clone(), folder: "x.io/things".into(), kind: kind.clone(), shape: shape.clone() };
     let thing = Resource {

@@ -4,23 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use super::{client, shelf, target};
 use crate::cache::error::CacheError;
+use crate::cache::object::Object;
 use crate::cache::subscription::{Subscription, Update};
 use crate::model::object;
 use crate::model::value::{Value, json};
 use crate::registry::client::Client;
 use crate::registry::core::Registry;
-use crate::registry::request::Address;
+use crate::rules::custom::definition::Source;
 use crate::rules::custom::served;
 use crate::rules::custom_resource_definition::is_true;
 use crate::rules::custom_resource_definition::names::Taken;
 use crate::rules::custom_resource_definition::status;
 use crate::schema::catalog::Catalog;
-use crate::schema::resource::{Resource, Storage};
+use crate::schema::resource::{Resource, Shape, Storage};
+use crate::schema::table::APIEXTENSIONS_APISERVER_PKG_APIS_APIEXTENSIONS_V1_CUSTOMRESOURCEDEFINITION;
 
+/// The type of the definitions.
+static SHAPE: Shape = Shape::Builtin(&APIEXTENSIONS_APISERVER_PKG_APIS_APIEXTENSIONS_V1_CUSTOMRESOURCEDEFINITION);
 /// Changes of definitions that take effect in one step.
 const BATCH: usize = 256;
 /// After which a status is written again that could not be written.
@@ -45,6 +50,8 @@ struct Known {
     /// What the resources are made of, beside the spec, whose generation it names.
     mark: Value,
     resources: Vec<Arc<Resource>>,
+    /// Of which the resources read what they need: its newest state with the spec that they are made of.
+    kept: Arc<ArcSwap<Object>>,
 }
 
 impl Follower {
@@ -101,7 +108,7 @@ impl Follower {
         let (mut told, mut gone) = (Vec::new(), Vec::new());
         while let Some(name) = changed.pop_first() {
             match self.current(&name) {
-                Some(crd) => told.extend(self.accept(&name, crd)),
+                Some((object, crd)) => told.extend(self.accept(&name, object, crd)),
                 None => gone.extend(self.forget(&name, &mut changed)),
             }
         }
@@ -121,14 +128,15 @@ impl Follower {
         late
     }
 
-    fn current(&self, name: &str) -> Option<Value> {
-        let resource = self.registry.catalog.load().preferred(&shelf())?.clone();
-        let found = self.registry.cached(&Address::new(&resource, "", name));
-        found.inspect_err(|error| tracing::warn!(name, %error, "a definition is unreadable")).ok()?.map(|it| it.value)
+    fn current(&self, name: &str) -> Option<(Arc<Object>, Value)> {
+        let object = self.registry.cache.get(&shelf(), "", name).ok()??;
+        let value = object.to_value(&SHAPE);
+        let value = value.inspect_err(|error| tracing::warn!(name, %error, "a definition is unreadable")).ok()?;
+        Some((object, value))
     }
 
     /// Works out what a definition has served; the definition with its new status, if that says anything new.
-    fn accept(&mut self, name: &str, crd: Value) -> Option<Value> {
+    fn accept(&mut self, name: &str, object: Arc<Object>, crd: Value) -> Option<Value> {
         let mut settled = crd.clone();
         let group = crd["spec"]["group"].as_str().unwrap_or_default().to_owned();
         if !object::is_deleting(&crd) {
@@ -141,12 +149,18 @@ impl Follower {
         let served = is_true(&settled, "Established") || is_true(&settled, "NamesAccepted");
         let mark = json!([object::uid(&crd), object::generation(&crd), object::is_deleting(&crd), accepted, served]);
         let before = self.known.remove(name);
-        let resources = match before.filter(|before| before.mark == mark) {
-            Some(before) => before.resources,
-            None if served => served::resources(&settled),
-            None => Vec::new(),
+        let (resources, kept) = match before.filter(|before| before.mark == mark) {
+            Some(before) => {
+                before.kept.store(object);
+                (before.resources, before.kept)
+            }
+            None => {
+                let kept = Arc::new(ArcSwap::new(object));
+                let resources = if served { served::resources(&settled, &source(&kept)) } else { Vec::new() };
+                (resources, kept)
+            }
         };
-        let known = Known { group, accepted, settled: is_true(&settled, "NamesAccepted"), mark, resources };
+        let known = Known { group, accepted, settled: is_true(&settled, "NamesAccepted"), mark, resources, kept };
         self.known.insert(name.to_owned(), known);
         (settled["status"] != crd["status"]).then_some(settled)
     }
@@ -181,4 +195,10 @@ impl Follower {
             self.registry.cache.remove_shelf(&storage.shelf).await;
         }
     }
+}
+
+/// Reads a definition again.
+fn source(kept: &Arc<ArcSwap<Object>>) -> Source {
+    let kept = kept.clone();
+    Arc::new(move || kept.load().to_value(&SHAPE).unwrap_or_default())
 }

@@ -19,7 +19,7 @@ use crate::rules::at::At;
 use crate::rules::checks::meta::{MetaRules, object_meta, object_meta_update};
 use crate::rules::checks::names::NameRule;
 use crate::rules::strategy;
-use crate::schema::structure::Structure;
+use crate::schema::structure::{Lazy, Structure};
 
 const SKIPPED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to \
                        complete validation";
@@ -33,7 +33,7 @@ pub struct Definition {
     pub kind: GroupVersionKind,
     pub namespaced: bool,
     /// What field ownership, patches and expressions know of the objects.
-    pub structure: Arc<Structure>,
+    pub structure: Arc<Lazy<Structure>>,
     /// `status` is a subresource.
     pub has_status: bool,
     pub scale: Option<Scale>,
@@ -51,14 +51,17 @@ pub struct Definition {
     pub mark: u32,
     /// Nothing is pruned (`spec.preserveUnknownFields`).
     keeps_unknown: bool,
-    schema: Arc<Schema>,
+    schema: Arc<Lazy<Schema>>,
     schemas: Arc<Schemas>,
     /// None: there are none.
     rules: OnceLock<Option<Node>>,
 }
 
+/// Where a definition can be read again.
+pub type Source = Arc<dyn Fn() -> Value + Send + Sync>;
+
 /// The schemas of a definition's versions, served or not, by the versions' names.
-pub type Schemas = BTreeMap<String, Arc<Schema>>;
+pub type Schemas = BTreeMap<String, (Arc<Lazy<Schema>>, Arc<Lazy<Structure>>)>;
 
 /// What is wrong with an object, and what its writer is warned of.
 #[derive(Debug, Default)]
@@ -67,12 +70,25 @@ pub struct Verdict {
     pub warnings: Vec<String>,
 }
 
-/// All schemas of a definition (a value of apiextensions.k8s.io/v1).
-pub fn schemas(definition: &Value) -> Arc<Schemas> {
+/// All schemas of a definition (a value of apiextensions.k8s.io/v1), each read from the source when it is needed.
+pub fn schemas(definition: &Value, source: &Source) -> Arc<Schemas> {
     let versions = definition.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
-    let schema = |of: &Value| Schema::read(of.pointer("/schema/openAPIV3Schema").unwrap_or(&Value::Null));
     let name = |of: &Value| of.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Arc::new(versions.map(|of| (name(of), Arc::new(schema(of)))).collect())
+    Arc::new(
+        versions
+            .map(|of| (name(of), (read(source, name(of), Schema::read), read(source, name(of), Structure::read))))
+            .collect(),
+    )
+}
+
+fn read<T: 'static>(source: &Source, version: String, read: fn(&Value) -> T) -> Arc<Lazy<T>> {
+    let source = source.clone();
+    Arc::new(Lazy::new(Box::new(move || {
+        let definition = source();
+        let mut versions = definition.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
+        let found = versions.find(|of| of.get("name").is_some_and(|name| *name == *version));
+        read(found.and_then(|of| of.pointer("/schema/openAPIV3Schema")).unwrap_or(&Value::Null))
+    })))
 }
 
 impl Definition {
@@ -82,8 +98,7 @@ impl Definition {
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let versions = spec.get("versions")?.as_array()?;
         let found = versions.iter().find(|of| of.get("name").is_some_and(|name| name == version_name))?;
-        let nothing = Value::Null;
-        let schema = found.pointer("/schema/openAPIV3Schema").unwrap_or(&nothing);
+        let (schema, structure) = schemas.get(version_name)?;
         let columns = found.get("additionalPrinterColumns").and_then(Value::as_array);
         let selectable = found.get("selectableFields").and_then(Value::as_array).into_iter().flatten();
         let kind = GroupVersionKind::new(&text(spec, "group"), version_name, spec.pointer("/names/kind")?.as_str()?);
@@ -93,7 +108,7 @@ impl Definition {
         let subresource = |name: &str| found.get("subresources").and_then(|parts| parts.get(name));
         Some(Self {
             namespaced: spec.get("scope").is_some_and(|scope| scope == "Namespaced"),
-            structure: Arc::new(Structure::read(schema)),
+            structure: structure.clone(),
             has_status: subresource("status").is_some_and(|part| !part.is_null()),
             scale: subresource("scale").filter(|scale| !scale.is_null()).map(Scale::read),
             printer: Arc::new(Printer::new(columns.map_or(&[], Vec::as_slice))),
@@ -103,7 +118,7 @@ impl Definition {
             terminating: object::is_deleting(definition),
             keeps_unknown: spec.get("preserveUnknownFields").is_some_and(|flag| flag == true),
             mark: u32::try_from(object::generation(definition)).unwrap_or(u32::MAX).max(1),
-            schema: schemas.get(version_name)?.clone(),
+            schema: schema.clone(),
             schemas: schemas.clone(),
             rules: OnceLock::new(),
             kind,
@@ -128,7 +143,7 @@ impl Definition {
         let kept = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
         if kept != version {
             let kept = kept.rsplit('/').next().unwrap_or_default();
-            if let Some(schema) = self.schemas.get(kept) {
+            if let Some((schema, _)) = self.schemas.get(kept) {
                 prune::fill(object, schema);
                 self.prune_by(schema, object, true)?;
             }

@@ -113,7 +113,7 @@ pub fn tree(schema: &Schema, whole: bool) -> Option<Node> {
 fn node(schema: &Schema, whole: bool, of: Option<&Arc<Shape>>) -> Option<Node> {
     let part = |name: &str| of.and_then(|of| of.shared(name));
     let mut properties = BTreeMap::new();
-    for (name, schema) in &schema.properties {
+    for (name, schema) in schema.properties.iter() {
         // A field that has no identifier has a shape of its own.
         let shape = match escape(name) {
             Some(name) => part(&name),
@@ -122,7 +122,7 @@ fn node(schema: &Schema, whole: bool, of: Option<&Arc<Shape>>) -> Option<Node> {
         if let Some(shape) = shape
             && let Some(node) = node(schema, schema.embedded, Some(&shape))
         {
-            properties.insert(name.clone(), node);
+            properties.insert(name.to_owned(), node);
         }
     }
     let found = Node {

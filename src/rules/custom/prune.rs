@@ -147,10 +147,10 @@ pub fn drop_nulls(value: &mut Value, schema: Option<&Schema>) {
 pub fn fill(value: &mut Value, schema: &Schema) {
     match value {
         Value::Object(fields) => {
-            for (name, of) in &schema.properties {
+            for (name, of) in schema.properties.iter() {
                 let Some(default) = &of.default else { continue };
                 if fields.get(name).is_none_or(|value| value.is_null() && !of.nullable) {
-                    fields.insert(name.as_str().into(), default.clone());
+                    fields.insert(name.into(), default.clone());
                 }
             }
             for (name, value) in fields {

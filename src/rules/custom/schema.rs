@@ -1,10 +1,10 @@
 //! The schema of a CustomResourceDefinition's version, read once: every keyword that means something to a value.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use ::regex::Regex;
 
+use crate::model::named::Named;
 use crate::model::regex;
 use crate::model::value::Value;
 
@@ -31,7 +31,7 @@ pub struct Schema {
     pub pattern: Option<Pattern>,
     pub choices: Vec<Value>,
     pub required: Vec<String>,
-    pub properties: BTreeMap<String, Schema>,
+    pub properties: Named<Schema>,
     pub additional: Option<Additional>,
     pub items: Option<Items>,
     pub all_of: Vec<Schema>,
@@ -53,8 +53,8 @@ pub struct Schema {
     /// Keywords of JSON Schema that no structural schema has, in the order of checks, as far as they are said.
     pub foreign: Vec<&'static str>,
     /// In `definitions` and `dependencies`: no value is ever checked against them, but what they say is.
-    pub definitions: BTreeMap<String, Schema>,
-    pub dependencies: BTreeMap<String, Schema>,
+    pub definitions: Named<Schema>,
+    pub dependencies: Named<Schema>,
 }
 
 /// `additionalProperties`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 
-use super::definition::{Definition, Schemas, schemas};
+use super::definition::{Definition, Schemas, Source, schemas};
 use crate::model::names::{GroupResource, GroupVersionKind};
 use crate::model::value::Value;
 use crate::model::version;
@@ -13,14 +13,14 @@ use crate::schema::resource::{Attached, Resource, Shape, Storage, Subresource, V
 const UNKNOWN_FIELD: &str = "field label not supported: {field}";
 
 /// The served versions of a definition (a value of apiextensions.k8s.io/v1) under the names that were accepted, the
-/// preferred one first.
-pub fn resources(crd: &Value) -> Vec<Arc<Resource>> {
+/// preferred one first. `source` gives the definition again, with the same spec.
+pub fn resources(crd: &Value, source: &Source) -> Vec<Arc<Resource>> {
     let versions = crd["spec"]["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let name = |version: &Value| version["name"].as_str().unwrap_or_default().to_owned();
     let Some(kept) = versions.iter().find(|version| version["storage"] == true).map(name) else { return Vec::new() };
     let mut served: Vec<String> = versions.iter().filter(|version| version["served"] == true).map(name).collect();
     served.sort_by(|a, b| version::compare(a, b));
-    let schemas = schemas(crd);
+    let schemas = schemas(crd, source);
     let Some(storage) = storage(crd, &kept, &schemas) else { return Vec::new() };
     served.iter().filter_map(|version| Some(Arc::new(resource(crd, version, &schemas, &storage)?))).collect()
 }
@@ -90,7 +90,11 @@ mod tests {
             "status": {"acceptedNames": {"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList",
                 "shortNames": ["th"]}},
         });
-        let served = resources(&crd);
+        let again = |crd: &Value| -> Source {
+            let crd = crd.clone();
+            Arc::new(move || crd.clone())
+        };
+        let served = resources(&crd, &again(&crd));
         let shown: Vec<_> = served
             .iter()
             .map(|r| {
@@ -104,6 +108,6 @@ mod tests {
         assert_eq!(served[0].refuse_field("spec.x").as_deref(), Some("field label not supported: spec.x"));
         let mut ending = crd;
         ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
-        assert!(!resources(&ending)[0].verbs.contains(Verbs::CREATE));
+        assert!(!resources(&ending, &again(&ending))[0].verbs.contains(Verbs::CREATE));
     }
 }

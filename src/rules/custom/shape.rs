@@ -62,8 +62,8 @@ fn object(schema: &Schema, whole: bool, name: &str) -> Shape {
             fields.insert(field.into_owned(), of);
         }
     };
-    for (field, of) in &schema.properties {
-        if implied && super::prune::OF_ANY_OBJECT.contains(&field.as_str()) {
+    for (field, of) in schema.properties.iter() {
+        if implied && super::prune::OF_ANY_OBJECT.contains(&field) {
             continue;
         }
         let place = escape(field).map(|field| format!("{name}.{field}")).unwrap_or_default();

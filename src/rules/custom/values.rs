@@ -258,9 +258,9 @@ impl Check<'_> {
                 _ => {}
             }
         }
-        for (name, of) in &schema.properties {
+        for (name, of) in schema.properties.iter() {
             if let Some(value) = fields.get(name) {
-                let step = if root { name.clone() } else { format!(".{name}") };
+                let step = if root { name.to_owned() } else { format!(".{name}") };
                 let outcome = self.within(&step, value, of, pair_of(name));
                 all.merge(outcome);
             }

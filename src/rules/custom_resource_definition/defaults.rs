@@ -44,8 +44,8 @@ impl Check {
             let raw = raw.get("items").unwrap_or(&nothing);
             self.schema(of, raw, of.embedded, &around.within(None, false), &path.name("items"));
         }
-        for (name, of) in &schema.properties {
-            let meta = whole && prune::OF_ANY_OBJECT.contains(&name.as_str());
+        for (name, of) in schema.properties.iter() {
+            let meta = whole && prune::OF_ANY_OBJECT.contains(&name);
             let raw = raw.get("properties").and_then(|raw| raw.get(name)).unwrap_or(&nothing);
             let place = path.name("properties");
             self.schema(of, raw, of.embedded, &around.within(Some(name), meta), &place.key(name));

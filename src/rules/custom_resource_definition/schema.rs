@@ -205,12 +205,12 @@ impl Check<'_> {
         let mut found = Found::default();
         self.keywords(schema, within, path, &mut found.schema);
         self.additional(schema, raw, within, context, path, &mut found);
-        for (name, of) in &schema.properties {
+        for (name, of) in schema.properties.iter() {
             let mut inner = within.clone();
             if !matches!(schema.map_type.as_deref(), None | Some("granular" | "atomic")) {
                 inner.uncorrelated = inner.uncorrelated.or(Some(path));
             }
-            if (root || schema.embedded) && OF_ANY_OBJECT.contains(&name.as_str()) {
+            if (root || schema.embedded) && OF_ANY_OBJECT.contains(&name) {
                 inner.in_meta = true;
                 if root {
                     inner.allow_defaults = Err(format!("in top-level {name}"));
@@ -229,11 +229,11 @@ impl Check<'_> {
                 found.merge(self.schema(part, None, false, within, None, &path.name(name).index(at)));
             }
         }
-        for (name, of) in &schema.definitions {
+        for (name, of) in schema.definitions.iter() {
             found.merge(self.schema(of, None, false, within, None, &path.name("definitions").key(name)));
         }
         self.items(schema, raw, within, context, path, &mut found);
-        for (name, of) in &schema.dependencies {
+        for (name, of) in schema.dependencies.iter() {
             found.merge(self.schema(of, None, false, within, None, &path.name("dependencies").key(name)));
         }
         lists::validate(schema, self.options, path, &mut found.schema);

@@ -48,7 +48,7 @@ fn invariants(schema: &Schema, level: Level, raw: Option<&Value>, path: &Path<'_
         None => {}
         Some(of) => invariants(of, Level::Item, None, &path.name("items"), errs),
     }
-    for (name, of) in &schema.properties {
+    for (name, of) in schema.properties.iter() {
         invariants(of, Level::Field, None, &path.name("properties").key(name), errs);
     }
     let additional = path.name("additionalProperties");
@@ -170,7 +170,7 @@ fn nested(schema: &Schema, skip_any: bool, level: Level, path: &Path<'_>, errs: 
     if let Some(of) = schema.item() {
         nested(of, false, level, &path.name("items"), errs);
     }
-    for (name, of) in &schema.properties {
+    for (name, of) in schema.properties.iter() {
         nested(of, false, Level::Field, &path.name("properties").key(name), errs);
     }
     let adds = !matches!(schema.additional, None | Some(Additional::Any(false)));
@@ -220,7 +220,7 @@ fn complete_nested(nested: &Schema, by: Option<&Schema>, at: &Path<'_>, place: &
     if let Some(of) = nested.item() {
         complete_nested(of, by.item(), &at.name("items"), &place.name("items"), errs);
     }
-    for (name, of) in &nested.properties {
+    for (name, of) in nested.properties.iter() {
         let (at, place) = (at.name("properties"), place.name("properties"));
         complete_nested(of, by.properties.get(name), &at.key(name), &place.key(name), errs);
     }

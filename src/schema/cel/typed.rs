@@ -69,7 +69,7 @@ impl<'a> Schema<'a> {
         }
         let name = names::unescape(name)?;
         let value = fields.get(&name)?;
-        match structure.properties.get(&*name) {
+        match structure.properties.get(&name) {
             Some(schema) if self.whole && name == "metadata" => {
                 Some(self::value(value, Self { structure: Some(schema), whole: false }).or_else(|_| Ok(untyped(value))))
             }

@@ -12,7 +12,7 @@ use crate::schema::resource::{Resource, Shape, Storage, Subresource, Verbs};
 
 /// A custom resource with the status and scale subresources, kept as v1.
 fn custom(group: &str, version: &str, plural: &str, kind: &str) -> Arc<Resource> {
-    let shape = Shape::Custom(Arc::default());
+    let shape = Shape::Custom(crate::schema::structure::Structure::default().ready());
     let edited = Verbs::GET.and(Verbs::PATCH).and(Verbs::UPDATE);
     let sub = |name: &str, kind: GroupVersionKind| Subresource { name: name.into(), verbs: edited, kind };
     Arc::new(Resource {

@@ -187,7 +187,7 @@ fn widgets() -> Resource {
         categories: Vec::new(),
         subresources: vec![Subresource { name: "status".into(), verbs: edited, kind: kind.clone() }],
         kind,
-        shape: Shape::Custom(Arc::default()),
+        shape: Shape::Custom(crate::schema::structure::Structure::default().ready()),
         storage: None,
         fields: Vec::new(),
         unknown_field: Default::default(),
