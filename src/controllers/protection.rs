@@ -111,11 +111,17 @@ fn is_used(cut: &Cut, claim: &Item) -> bool {
     pods.any(|pod| {
         let mut volumes = pod.view.at("spec").items("volumes");
         let is_named = |volume: View<'_>| {
-            let is_own = !volume.has("ephemeral") || owner.is_some_and(|owner| owner["uid"] == *pod.object.uid());
+            let is_made = owner.is_some_and(|owner| owner["uid"] == *pod.object.uid()) && !is_shut_down(&pod);
+            let is_own = !volume.has("ephemeral") || is_made;
             is_own && claim_of(pod.object.name(), volume).is_some_and(|name| name == claim.name())
         };
         !pod.node().is_empty() && volumes.any(is_named)
     })
+}
+
+/// Whether a pod has ended on its node and is only held by a finalizer, which may wait for its claim.
+fn is_shut_down(pod: &Pod<'_>) -> bool {
+    pod.deleting && pod.view.at("metadata").maybe_number("deletionGracePeriodSeconds") == Some(0)
 }
 
 #[cfg(test)]
