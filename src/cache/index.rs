@@ -32,6 +32,10 @@ enum Source {
     Secrets,
     /// `namespace/name` of every claim that a pod's volumes name.
     Claims,
+    /// `namespace/name` of every ResourceClaim that a pod uses.
+    ResourceClaims,
+    /// `namespace/name` of every ResourceClaimTemplate that a pod names.
+    ClaimTemplates,
     /// `namespace/name` of the claim that a volume is bound to, or kept for.
     ClaimReference,
 }
@@ -53,6 +57,11 @@ pub static SLICE_NODE: Index = Index {
 pub static VOLUME_SECRET: Index =
     Index { name: "volume-secret", shelf: Some(("", "persistentvolumes")), source: Source::Secrets };
 
+/// Pods by the ResourceClaims that they use, those made for them too.
+pub static POD_RESOURCE_CLAIM: Index =
+    Index { name: "pod-resource-claim", shelf: Some(("", "pods")), source: Source::ResourceClaims };
+pub static POD_CLAIM_TEMPLATE: Index =
+    Index { name: "pod-claim-template", shelf: Some(("", "pods")), source: Source::ClaimTemplates };
 /// Volumes by the claim that they name.
 pub static VOLUME_CLAIM: Index =
     Index { name: "volume-claim", shelf: Some(("", "persistentvolumes")), source: Source::ClaimReference };
@@ -64,8 +73,19 @@ pub static CLAIM_VOLUME: Index = Index {
 };
 
 /// Every index.
-pub static INDEXES: &[&Index] =
-    &[&UID, &OWNER, &ORPHAN_POD, &POD_NODE, &POD_CLAIM, &SLICE_NODE, &VOLUME_SECRET, &VOLUME_CLAIM, &CLAIM_VOLUME];
+pub static INDEXES: &[&Index] = &[
+    &UID,
+    &OWNER,
+    &ORPHAN_POD,
+    &POD_NODE,
+    &POD_CLAIM,
+    &SLICE_NODE,
+    &VOLUME_SECRET,
+    &VOLUME_CLAIM,
+    &CLAIM_VOLUME,
+    &POD_RESOURCE_CLAIM,
+    &POD_CLAIM_TEMPLATE,
+];
 
 impl Index {
     /// Those of a shelf.
@@ -103,6 +123,18 @@ impl Index {
             Source::Secrets => {
                 let Ok(volume) = object.to_value(shape) else { return };
                 volume::secrets(&volume).iter().for_each(|(namespace, name)| each(&Key::text(namespace, name)));
+            }
+            Source::ResourceClaims => {
+                let Some(pod) = shape.message().map(|message| View::new(&object.bytes, message)) else { return };
+                let (named, made) = (pod.at("spec").items("resourceClaims"), pod.at("status"));
+                let names =
+                    named.chain(made.items("resourceClaimStatuses")).map(|entry| entry.text("resourceClaimName"));
+                names.filter(|name| !name.is_empty()).for_each(|name| each(&Key::text(object.namespace(), name)));
+            }
+            Source::ClaimTemplates => {
+                let Some(pod) = shape.message().map(|message| View::new(&object.bytes, message)) else { return };
+                let named = pod.at("spec").items("resourceClaims").map(|entry| entry.text("resourceClaimTemplateName"));
+                named.filter(|name| !name.is_empty()).for_each(|name| each(&Key::text(object.namespace(), name)));
             }
             Source::ClaimReference => {
                 let Some(message) = shape.message() else { return };
@@ -153,7 +185,10 @@ mod tests {
         let names = |group, resource| {
             Index::of_shelf(&GroupResource::new(group, resource)).map(|index| index.name).collect::<Vec<_>>()
         };
-        assert_eq!(names("", "pods"), ["uid", "owner", "orphan-pod", "pod-node", "pod-claim"]);
+        assert_eq!(
+            names("", "pods"),
+            ["uid", "owner", "orphan-pod", "pod-node", "pod-claim", "pod-resource-claim", "pod-claim-template"]
+        );
         assert_eq!(names("apps", "deployments"), ["uid", "owner"]);
         let pods = GroupResource::new("", "pods");
         assert_eq!(Index::of_field(&pods, "spec.nodeName"), Some(&POD_NODE));

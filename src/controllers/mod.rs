@@ -72,6 +72,7 @@ pub mod pods;
 pub mod protection;
 pub mod replicaset;
 pub mod resourcequota;
+pub mod resource_claim;
 pub mod resources;
 pub mod root_ca;
 pub mod service_account;

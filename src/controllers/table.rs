@@ -30,6 +30,7 @@ use super::pod_gc::PodGc;
 use super::protection::{ClaimProtection, VolumeProtection};
 use super::replicaset::ReplicaSets;
 use super::resourcequota::ResourceQuotas;
+use super::resource_claim::ResourceClaims;
 use super::root_ca::RootCa;
 use super::service_account::DefaultAccounts;
 use super::service_cidr::ServiceCidrs;
@@ -262,6 +263,14 @@ pub static CONTROLLERS: &[Row] = &[
         build: |config| Some(Box::new(ResourceQuotas::new(config))),
     },
     Row {
+    Row {
+        name: "resourceclaim-controller",
+        alias: "resource-claim-controller",
+        account: "resource-claim-controller",
+        workers: 10,
+        by_default: true,
+        build: |_| Some(Box::new(ResourceClaims)),
+    },
         name: "root-ca-certificate-publisher-controller",
         alias: "root-ca-cert-publisher",
         account: "root-ca-cert-publisher",
@@ -356,3 +365,4 @@ impl Row {
         self.name == name || self.alias == name
     }
 }
+            "resourceclaim-controller" => "resource_claim",
