@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::autoscaler::Settings;
 use super::table::{CONTROLLERS, Row};
 use crate::auth::token::issue::Issuer;
 use crate::pki::authority::Authority;
@@ -25,6 +26,8 @@ pub struct Config {
     pub signer: Option<Authority>,
     /// `--cluster-signing-duration`: how long such a certificate lives at most.
     pub signing_duration: Duration,
+    /// How pods are scaled by what is measured.
+    pub autoscaler: Settings,
     /// `--legacy-service-account-token-clean-up-period`: how long a token is unused before it is marked, and then deleted.
     pub token_clean_up: Duration,
     /// `--resource-quota-sync-period`: how long it takes at most until a namespace's objects are counted anew.
@@ -61,6 +64,7 @@ impl Default for Config {
             tokens: None,
             signer: None,
             signing_duration: Duration::from_secs(365 * 24 * 3600),
+            autoscaler: Settings::default(),
             token_clean_up: Duration::from_secs(8760 * 3600),
             quota_resync: Duration::from_secs(5 * 60),
             node_monitor_grace: Duration::from_secs(50),

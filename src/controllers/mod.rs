@@ -45,6 +45,7 @@
 
 pub mod account_tokens;
 pub mod aggregation;
+pub mod autoscaler;
 pub mod batch;
 pub mod binder;
 pub mod bootstrap;
@@ -71,8 +72,8 @@ pub mod pod_gc;
 pub mod pods;
 pub mod protection;
 pub mod replicaset;
-pub mod resourcequota;
 pub mod resource_claim;
+pub mod resourcequota;
 pub mod resources;
 pub mod root_ca;
 pub mod service_account;

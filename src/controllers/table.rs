@@ -2,6 +2,7 @@
 
 use super::account_tokens::AccountTokens;
 use super::aggregation::Aggregation;
+use super::autoscaler::Autoscalers;
 use super::binder::Binder;
 use super::bootstrap::{BootstrapSigner, TokenCleaner};
 use super::certificates::approve::Approver;
@@ -29,8 +30,8 @@ use super::node::ttl::Ttl;
 use super::pod_gc::PodGc;
 use super::protection::{ClaimProtection, VolumeProtection};
 use super::replicaset::ReplicaSets;
-use super::resourcequota::ResourceQuotas;
 use super::resource_claim::ResourceClaims;
+use super::resourcequota::ResourceQuotas;
 use super::root_ca::RootCa;
 use super::service_account::DefaultAccounts;
 use super::service_cidr::ServiceCidrs;
@@ -167,6 +168,14 @@ pub static CONTROLLERS: &[Row] = &[
         build: |_| Some(Box::new(GarbageCollector::default())),
     },
     Row {
+        name: "horizontal-pod-autoscaler-controller",
+        alias: "horizontalpodautoscaling",
+        account: "horizontal-pod-autoscaler",
+        workers: 5,
+        by_default: true,
+        build: |config| Some(Box::new(Autoscalers::new(config))),
+    },
+    Row {
         name: "job-controller",
         alias: "job",
         account: "job-controller",
@@ -255,6 +264,14 @@ pub static CONTROLLERS: &[Row] = &[
         build: |_| Some(Box::new(ReplicaSets::replication_controllers())),
     },
     Row {
+        name: "resourceclaim-controller",
+        alias: "resource-claim-controller",
+        account: "resource-claim-controller",
+        workers: 10,
+        by_default: true,
+        build: |_| Some(Box::new(ResourceClaims)),
+    },
+    Row {
         name: "resourcequota-controller",
         alias: "resourcequota",
         account: "resourcequota-controller",
@@ -263,14 +280,6 @@ pub static CONTROLLERS: &[Row] = &[
         build: |config| Some(Box::new(ResourceQuotas::new(config))),
     },
     Row {
-    Row {
-        name: "resourceclaim-controller",
-        alias: "resource-claim-controller",
-        account: "resource-claim-controller",
-        workers: 10,
-        by_default: true,
-        build: |_| Some(Box::new(ResourceClaims)),
-    },
         name: "root-ca-certificate-publisher-controller",
         alias: "root-ca-cert-publisher",
         account: "root-ca-cert-publisher",
@@ -353,9 +362,11 @@ impl Row {
             "endpointslice-controller" => "endpoint-slice-controller",
             "endpointslice-mirroring-controller" => "endpoint-slice-mirroring-controller",
             "ephemeral-volume-controller" => "ephemeral_volume",
+            "horizontal-pod-autoscaler-controller" => "horizontal-pod-autoscaler",
             "node-ipam-controller" => "cidrAllocator",
             "node-lifecycle-controller" => "node-controller",
             "persistentvolume-binder-controller" => "persistentvolume-controller",
+            "resourceclaim-controller" => "resource_claim",
             name => name,
         }
     }
@@ -365,4 +376,3 @@ impl Row {
         self.name == name || self.alias == name
     }
 }
-            "resourceclaim-controller" => "resource_claim",

@@ -193,6 +193,25 @@ pub fn atoi(text: &str) -> Result<i64, String> {
     })
 }
 
+/// A label selector object, as `%v` writes a pointer to one.
+pub fn label_selector(selector: &Value) -> String {
+    if selector.is_null() {
+        return "nil".to_owned();
+    }
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let labels: String = labels.map(|(key, value)| format!("{key}: {},", text(value))).collect();
+    let expression = |expression: &Value| {
+        let values: Vec<String> = expression["values"].as_array().into_iter().flatten().map(text).collect();
+        let (key, operator) = (text(&expression["key"]), text(&expression["operator"]));
+        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{}],}},", values.join(" "))
+    };
+    let expressions: String = selector["matchExpressions"].as_array().into_iter().flatten().map(expression).collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,5 +280,15 @@ mod tests {
     #[test]
     fn times_are_quoted_by_bytes() {
         assert_eq!(quote_bytes("a\"é\n"), r#""a\"\xc3\xa9\x0a""#);
+    }
+
+    #[test]
+    fn label_selectors_are_written_as_structures() {
+        let expressions = json!([{"key": "x", "operator": "In", "values": ["1", "2"]}]);
+        assert_eq!(
+            label_selector(&json!({"matchLabels": {"a": "b"}, "matchExpressions": expressions})),
+            "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:x,Operator:In,Values:[1 2],},},}"
+        );
+        assert_eq!(label_selector(&Value::Null), "nil");
     }
 }

@@ -10,6 +10,7 @@ use super::decode::decode;
 use super::options::{DeleteOptions, WriteOptions};
 use super::patch::Patch;
 use super::request::{Address, Caller, Deleted, Written};
+use super::scale::ScaleChange;
 use super::write::Change;
 use crate::auth::authorizer::{Attributes, Resource as Asked};
 use crate::auth::identity::User;
@@ -127,9 +128,15 @@ impl Client {
 
     /// The Scale of an object that has one.
     pub async fn scale(&self, target: Target<'_>) -> Result<Value> {
-        let mut at = self.authorize("get", target.part("scale"))?;
-        at.subresource = Default::default();
+        let at = self.authorize("get", target.part("scale"))?;
         self.registry.scale(&at, "").await
+    }
+
+    /// Replaces the Scale of an object; a conflict when its resourceVersion is no longer the newest.
+    pub async fn set_scale(&self, target: Target<'_>, scale: Value) -> Result<Value> {
+        let at = self.authorize("update", target.part("scale"))?;
+        let options = WriteOptions::default();
+        self.registry.set_scale(&mut self.caller(), &at, ScaleChange::Replace(scale), &options).await
     }
 
     /// Gives a pod its node, as a `v1` Binding says.

@@ -24,6 +24,7 @@ use super::owner;
 use super::pods::Pod;
 use super::resources::{BUDGETS, PODS};
 use crate::cache::object::Object;
+use crate::model::gotext;
 use crate::model::intstr::{Round, scaled};
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
@@ -148,7 +149,7 @@ async fn expect(cx: &Cx, budget: &Item, pods: &[Pod<'_>]) -> Result<(i64, i64)> 
     }
     let Expected { count, has_unmanaged } = scale::expected(cx, budget.namespace(), pods).await?;
     if has_unmanaged {
-        let selector = status::shown(&budget.spec()["selector"]);
+        let selector = gotext::label_selector(&budget.spec()["selector"]);
         let message = format!(
             "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set \".spec.minAvailable\" field of the PDB to an integer value."
         );

@@ -5,7 +5,7 @@ use crate::controllers::harness::Cx;
 use crate::controllers::item::Item;
 use crate::model::condition;
 use crate::model::status::Result;
-use crate::model::value::{Value, json};
+use crate::model::value::json;
 use crate::registry::eviction::{CONDITION, tell};
 
 /// Writes the status, if it says something new.
@@ -56,34 +56,4 @@ pub async fn fail(cx: &Cx, budget: &mut Item, why: &str) -> Result<()> {
     }
     status["disruptionsAllowed"] = 0.into();
     cx.update(budget.target().part("status"), &budget.value).await.map(drop)
-}
-
-/// A label selector as stock writes it in texts.
-pub fn shown(selector: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
-    let labels = selector["matchLabels"].as_object().into_iter().flatten();
-    let labels: String = labels.map(|(key, value)| format!("{key}: {},", text(value))).collect();
-    let expression = |expression: &Value| {
-        let values: Vec<String> = expression["values"].as_array().into_iter().flatten().map(text).collect();
-        let (key, operator) = (text(&expression["key"]), text(&expression["operator"]));
-        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{}],}},", values.join(" "))
-    };
-    let expressions: String = selector["matchExpressions"].as_array().into_iter().flatten().map(expression).collect();
-    format!(
-        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_selector_reads_as_in_stock() {
-        let expressions = json!([{"key": "x", "operator": "In", "values": ["1", "2"]}]);
-        assert_eq!(
-            shown(&json!({"matchLabels": {"a": "b"}, "matchExpressions": expressions})),
-            "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:x,Operator:In,Values:[1 2],},},}"
-        );
-    }
 }

@@ -12,6 +12,7 @@ use crate::cache::shelf::Shelf;
 use crate::controllers::events::{Kind, Recorder, Regarding};
 use crate::controllers::resources::Name;
 use crate::model::names::GroupResource;
+use crate::model::object;
 use crate::model::revision::Revision;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
@@ -103,6 +104,14 @@ impl Cx {
     /// Applies what `manager` wants of an object, by force.
     pub async fn apply(&self, target: Target<'_>, wanted: Value, manager: &str) -> Result<Written> {
         self.note(self.client.apply(target, wanted, manager).await)
+    }
+
+    /// Replaces an object's Scale, which is answered.
+    pub async fn set_scale(&self, target: Target<'_>, scale: Value) -> Result<Value> {
+        let written = self.client.set_scale(target, scale).await;
+        let revision = written.as_ref().ok().and_then(|scale| object::resource_version(scale).parse().ok());
+        self.note_revision(revision.map(Revision));
+        written
     }
 
     pub async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<Deleted> {
