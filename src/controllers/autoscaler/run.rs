@@ -22,6 +22,9 @@ use crate::model::selector::label::{Selector, parse};
 use crate::model::status::{Result, Status};
 use crate::registry::client::Target;
 
+/// How often a number is written at most.
+const RESCALES: usize = 5;
+
 pub struct Run<'a> {
     pub cx: &'a Cx,
     pub settings: &'a Settings,
@@ -57,7 +60,7 @@ impl Run<'_> {
     }
 
     async fn scale(&self, scaler: &mut Item) -> Result<()> {
-        let (resource, mut scale) = match self.target(scaler).await {
+        let (resource, scale) = match self.target(scaler).await {
             Ok(found) => found,
             Err(status) => {
                 let why = &status.message;
@@ -79,8 +82,7 @@ impl Run<'_> {
             let name = scaler.spec()["scaleTargetRef"]["name"].as_str().unwrap_or("").to_owned();
             let namespace = scaler.namespace().to_owned();
             let target = Target { namespace: &namespace, name: &name, ..resource.target() };
-            scale["spec"]["replicas"] = decision.replicas.into();
-            if let Err(status) = self.cx.set_scale(target, scale).await {
+            if let Err(status) = self.rescale(target, scale, decision.replicas).await {
                 self.rescale_failed(scaler, &decision, &status);
                 set_counts(scaler, current, desired(scaler), decision.metrics);
                 return Err(status);
@@ -89,6 +91,19 @@ impl Run<'_> {
         }
         set_counts(scaler, current, decision.replicas, decision.metrics);
         decision.partly.map_or(Ok(()), |why| Err(Status::internal_plain(why)))
+    }
+
+    /// Writes the number, again on the newest state when somebody else was faster: its own controller often is.
+    async fn rescale(&self, target: Target<'_>, mut scale: Value, replicas: i64) -> Result<()> {
+        for _ in 1..RESCALES {
+            scale["spec"]["replicas"] = replicas.into();
+            match self.cx.set_scale(target, scale).await {
+                Err(status) if status.is_conflict() => scale = self.cx.client.scale(target).await?,
+                done => return done.map(drop),
+            }
+        }
+        scale["spec"]["replicas"] = replicas.into();
+        self.cx.set_scale(target, scale).await.map(drop)
     }
 
     /// What is scaled, and how it is now.
