@@ -95,6 +95,7 @@ impl Plane {
         tasks.start("custom-resource-cleanup", |stop| cleanup.follow(stop));
         let stopping = Arc::new(AtomicBool::new(false));
         let server = server(flags, &registry, &pki, advertised, &stopping)?;
+        controllers::serving::start(&registry, &tasks)?;
         controllers::start(&registry, &tasks, &controllers(flags, &pki)?)
             .map_err(|error| StartError::Flag(error.to_string()))?;
         if flags.scheduler {

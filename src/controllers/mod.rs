@@ -41,7 +41,7 @@
 //!
 //! In reading order: `harness` (queue, run, barrier), `table` (which there are), `config`, `start`; `resources` (names),
 //! `item` (an object to work on), `owner`, `pods`, `conditions`, `batch`, `history` (what several share); `events` (what users are
-//! told); then one file or folder a controller.
+//! told); then one file or folder a controller; `serving` (what an API server keeps itself).
 
 pub mod account_tokens;
 pub mod aggregation;
@@ -78,6 +78,7 @@ pub mod resources;
 pub mod root_ca;
 pub mod service_account;
 pub mod service_cidr;
+pub mod serving;
 mod start;
 pub mod statefulset;
 pub mod table;

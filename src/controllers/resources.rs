@@ -35,6 +35,9 @@ pub static SERVICE_ACCOUNTS: Name = Name::core("serviceaccounts");
 pub static REPLICATION_CONTROLLERS: Name = Name::core("replicationcontrollers");
 pub static REPLICA_SETS: Name = Name::new("apps", "replicasets");
 pub static DEPLOYMENTS: Name = Name::new("apps", "deployments");
+pub static FLOW_SCHEMAS: Name = Name::new("flowcontrol.apiserver.k8s.io", "flowschemas");
+pub static PRIORITY_LEVELS: Name = Name::new("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations");
+pub static API_SERVICES: Name = Name::new("apiregistration.k8s.io", "apiservices");
 pub static CLUSTER_ROLES: Name = Name::new("rbac.authorization.k8s.io", "clusterroles");
 
 /// A built-in resource's group and plural.
