@@ -155,7 +155,7 @@ fn plain_type_meta(text: &[u8]) -> Option<(String, String)> {
     if parser.token().ok()? != parse::Token::Object {
         return None;
     }
-    let read = parser.members(|parser, key| {
+    let read = parser.object(|parser, key| {
         match &*key {
             "apiVersion" => api_version = parser.string()?,
             "kind" => kind = parser.string()?,

@@ -12,7 +12,7 @@ use crate::model::duration::Duration;
 use crate::model::gotext;
 use crate::model::quantity::Quantity;
 use crate::model::time::{Precision, Time};
-use crate::model::value::{Map, Value};
+use crate::model::value::{Map, Text, Value};
 use crate::schema::table::{Field, Json, Message, Shape, Type};
 
 /// Strict errors noted at most.
@@ -78,7 +78,7 @@ enum Step {
     /// A field of this type.
     Field(&'static Message, &'static str),
     /// A name that is no field, or a map's key.
-    Key(String),
+    Key(Text),
     Index(usize),
 }
 
@@ -140,7 +140,7 @@ impl Decoder {
         let mut seen: Vec<&'static str> = Vec::new();
         parser.object(|parser, key| {
             let Some(field) = message.field(&key) else {
-                return self.unknown(parser, message, key);
+                return self.unknown(parser, message, key.into());
             };
             self.steps.push(Step::Field(message, field.name));
             if seen.contains(&field.name) {
@@ -150,7 +150,7 @@ impl Decoder {
             }
             let before = map.remove(field.name);
             if let Some(value) = self.field(parser, message, field, before)? {
-                map.insert(key.into(), value);
+                map.insert(Text::const_new(field.name), value);
             }
             self.steps.pop();
             Ok(())
@@ -158,7 +158,7 @@ impl Decoder {
         Ok(map)
     }
 
-    fn unknown(&mut self, parser: &mut Parser<'_>, message: &'static Message, key: String) -> Decode<()> {
+    fn unknown(&mut self, parser: &mut Parser<'_>, message: &'static Message, key: Text) -> Decode<()> {
         if message.object && (key == "apiVersion" || key == "kind") {
             return self.type_meta(parser, message, key);
         }
@@ -169,7 +169,7 @@ impl Decoder {
     }
 
     /// `apiVersion` and `kind`: read for their type's sake; the caller knows them already.
-    fn type_meta(&mut self, parser: &mut Parser<'_>, message: &'static Message, key: String) -> Decode<()> {
+    fn type_meta(&mut self, parser: &mut Parser<'_>, message: &'static Message, key: Text) -> Decode<()> {
         self.steps.push(Step::Key(key));
         let wanted = || "string".to_owned();
         self.string(parser, Place { holder: Some(message), wanted: &wanted })?;
@@ -260,15 +260,16 @@ impl Decoder {
             return self.other(parser, token, place);
         }
         let mut map = if let Some(Value::Object(map)) = before { map } else { Map::new() };
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen: Vec<Text> = Vec::new();
         parser.object(|parser, key| {
+            let key = Text::from(key);
             self.steps.push(Step::Key(key.clone()));
             if map.contains_key(&key) && seen.contains(&key) {
                 self.note("duplicate");
             }
             let value = self.item(parser, holder, field, None)?.unwrap_or_else(|| zero(field.ty));
             self.steps.pop();
-            map.insert(key.as_str().into(), value);
+            map.insert(key.clone(), value);
             seen.push(key);
             Ok::<_, Failure>(())
         })?;

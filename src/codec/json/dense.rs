@@ -2,7 +2,7 @@
 //! straight from the bytes; here starts what works on the tree: strategic merge patches and server-side apply.
 
 use super::decode::{is_zero, zero};
-use crate::model::value::{Map, Value};
+use crate::model::value::{Map, Text, Value};
 use crate::schema::table::{Field, Json, Message, Shape, Type};
 
 /// The object with all that JSON shows of it, without `apiVersion` and `kind` unless it has them.
@@ -58,7 +58,7 @@ fn fields(map: Option<&Map>, message: &'static Message, out: &mut Map) {
         }
         let value = shown(field, map.and_then(|map| map.get(field.name)));
         if value.is_some() || shows_unset(field) {
-            out.insert(field.name.into(), one(value, field));
+            out.insert(Text::const_new(field.name), one(value, field));
         }
     }
 }

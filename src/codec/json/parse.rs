@@ -126,15 +126,8 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads an object: `member` is called at each value with its key and must read it.
+    /// Keys are borrowed where they can be.
     pub fn object<E: From<Unreadable>>(
-        &mut self,
-        mut member: impl FnMut(&mut Self, String) -> std::result::Result<(), E>,
-    ) -> std::result::Result<(), E> {
-        self.members(|parser, key| member(parser, key.into_owned()))
-    }
-
-    /// As [`Self::object`], with keys that are borrowed where they can be.
-    pub fn members<E: From<Unreadable>>(
         &mut self,
         mut member: impl FnMut(&mut Self, Cow<'a, str>) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
@@ -228,7 +221,7 @@ impl<'a> Parser<'a> {
     /// Reads a value and forgets it.
     pub fn skip(&mut self) -> Result<()> {
         match self.token()? {
-            Token::Object => self.members(|parser, _| parser.skip()),
+            Token::Object => self.object(|parser, _| parser.skip()),
             Token::Array => self.array(|parser, _| parser.skip()),
             Token::String => self.skip_string(),
             Token::Number => self.number().map(|_| ()),

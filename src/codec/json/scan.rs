@@ -29,7 +29,7 @@ fn repeats<'a>(parser: &mut Parser<'a>, within: &mut dyn FnMut(&str, &'a [u8]) -
     if parser.token()? != Token::Object {
         return Err(Unreadable);
     }
-    parser.members(|parser, key| {
+    parser.object(|parser, key| {
         twice |= within(&key, parser.raw()?)?;
         seen.push(key);
         Ok::<_, Unreadable>(())
@@ -56,7 +56,7 @@ pub fn member<'a>(object: &'a [u8], wanted: &str) -> Result<Option<&'a [u8]>> {
     if parser.token()? != Token::Object {
         return Ok(None);
     }
-    let end = parser.members(|parser, key| {
+    let end = parser.object(|parser, key| {
         let value = parser.raw()?;
         if key == wanted {
             found = Some(value);
@@ -89,7 +89,7 @@ pub fn metadata(object: &[u8]) -> Result<&[u8]> {
 pub fn labels(object: &[u8]) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
     let mut labels = Vec::new();
     if let Some(text) = member(metadata(object)?, "labels")?.filter(|text| text.starts_with(b"{")) {
-        Parser::new(text).members(|parser, key| {
+        Parser::new(text).object(|parser, key| {
             labels.push((key, unquoted(parser.raw()?).unwrap_or_default()));
             Ok::<_, Unreadable>(())
         })?;
@@ -143,7 +143,7 @@ pub fn splice_resource_version(object: &[u8], version: &str) -> Result<Vec<u8>> 
     if parser.token()? != Token::Object {
         return Err(Unreadable);
     }
-    parser.members(|parser, key| {
+    parser.object(|parser, key| {
         let value = parser.raw()?;
         if key == "metadata" && value.starts_with(b"{") {
             place = Some((parser.position() - value.len(), parser.position()));
@@ -167,7 +167,7 @@ fn with_version(out: &mut Vec<u8>, metadata: &[u8], version: &str) -> Result<()>
         out.extend_from_slice(value);
     };
     let version = format!("\"{version}\"");
-    Parser::new(metadata).members(|parser, key| {
+    Parser::new(metadata).object(|parser, key| {
         let value = parser.raw()?;
         if !written && &*key >= RESOURCE_VERSION {
             put(RESOURCE_VERSION, version.as_bytes());

@@ -79,7 +79,7 @@ impl Reader {
             Token::Null => parser.literal(Token::Null)?,
             Token::Object => {
                 let mut seen = HashSet::new();
-                parser.object(|parser, key| self.member(parser, index, key, &mut seen, &mut operation))?;
+                parser.object(|parser, key| self.member(parser, index, key.into_owned(), &mut seen, &mut operation))?;
             }
             token => {
                 let wanted = if self.strict { "handlers.jsonPatchOp" } else { "jsonpatch.Operation" };

@@ -37,8 +37,8 @@ impl Node {
             if parser.token() != Ok(Token::Object) {
                 return None;
             }
-            let member = |parser: &mut Parser<'_>, key| {
-                map.insert(key, Node::read(parser)?);
+            let member = |parser: &mut Parser<'_>, key: std::borrow::Cow<'_, str>| {
+                map.insert(key.into_owned(), Node::read(parser)?);
                 Ok::<_, Unreadable>(())
             };
             parser.object(member).ok()?;

@@ -24,7 +24,7 @@ impl Notes {
                 let mut seen = HashSet::new();
                 parser.object(|parser, key| {
                     self.within_key(&key.clone(), |notes| {
-                        notes.once(&mut seen, key);
+                        notes.once(&mut seen, key.into_owned());
                         notes.value(parser)
                     })
                 })

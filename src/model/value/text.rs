@@ -103,10 +103,33 @@ impl<'de> Visitor<'de> for Build {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some((key, value)) = fields.next_entry::<String, Value>()? {
-            map.insert(key.into(), value);
+        while let Some((key, value)) = fields.next_entry::<Name, Value>()? {
+            map.insert(key.0, value);
         }
         Ok(Value::Object(map))
+    }
+}
+
+/// A key, without a String on the way.
+struct Name(Text);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(ReadName)
+    }
+}
+
+struct ReadName;
+
+impl Visitor<'_> for ReadName {
+    type Value = Name;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Name, E> {
+        Ok(Name(key.into()))
     }
 }
 
