@@ -111,8 +111,11 @@ impl<'a> Content<'a> {
         if bytes.is_empty() {
             return visitor.visit_unit();
         }
-        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|_| Malformed::Form)?;
-        value.into_deserializer().deserialize_any(visitor).map_err(|_| Error(Malformed::Form))
+        // As from a reader: what is read outlives the bytes.
+        let mut json = serde_json::Deserializer::from_reader(bytes);
+        let value = json.deserialize_any(visitor).map_err(|_| Malformed::Form)?;
+        json.end().map_err(|_| Malformed::Form)?;
+        Ok(value)
     }
 
     fn schema_or<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

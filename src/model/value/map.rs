@@ -46,14 +46,14 @@ impl Map {
 
     pub fn get(&self, key: &str) -> Option<&Value> {
         match &self.0 {
-            Repr::Few(entries) => find(entries, key).ok().map(|at| &entries[at].1),
+            Repr::Few(entries) => known(entries, key).map(|at| &entries[at].1),
             Repr::Many(tree) => tree.get(key),
         }
     }
 
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
         match &mut self.0 {
-            Repr::Few(entries) => find(entries, key).ok().map(|at| &mut entries[at].1),
+            Repr::Few(entries) => known(entries, key).map(|at| &mut entries[at].1),
             Repr::Many(tree) => tree.get_mut(key),
         }
     }
@@ -79,7 +79,7 @@ impl Map {
 
     pub fn remove_entry(&mut self, key: &str) -> Option<(Text, Value)> {
         match &mut self.0 {
-            Repr::Few(entries) => find(entries, key).ok().map(|at| entries.remove(at)),
+            Repr::Few(entries) => known(entries, key).map(|at| entries.remove(at)),
             Repr::Many(tree) => tree.remove_entry(key),
         }
     }
@@ -151,6 +151,14 @@ impl Map {
     pub fn into_values(self) -> impl DoubleEndedIterator<Item = Value> + ExactSizeIterator {
         self.into_iter().map(|(_, value)| value)
     }
+}
+
+/// Where the key is: names of fields mostly differ in length already.
+fn known(entries: &[(Text, Value)], key: &str) -> Option<usize> {
+    if entries.len() > 2 * SCAN {
+        return find(entries, key).ok();
+    }
+    entries.iter().position(|(found, _)| found.len() == key.len() && found.as_bytes() == key.as_bytes())
 }
 
 /// Where the key is, or where it would go. The end is tried first: fields mostly come in order.
