@@ -200,3 +200,11 @@ fn typed_structs_come_out_of_the_same_bytes() {
         Some("1")
     );
 }
+
+#[test]
+fn a_schema_that_may_be_something_else_is_not_read_strictly() {
+    let of = message("k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps");
+    let text = br#"{"bogus": 1, "not": {"bogus": 1}, "items": {"bogus": 1}, "additionalProperties": {"bogus": 1}}"#;
+    let read = decode::decode(text, of).expect("a schema");
+    assert_eq!(read.notes, ["unknown field \"bogus\"", "unknown field \"not.bogus\""]);
+}

@@ -131,7 +131,11 @@ impl Decoder {
             Json::Raw => Ok(Some(parser.value()?)),
             Json::Items => self.strings(parser, place),
             Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => {
-                self.schema_or(parser, token, message, place).map(Some)
+                // Stock reads these by hand, and nothing in them strictly.
+                let noted = self.notes.len();
+                let read = self.schema_or(parser, token, message, place);
+                self.notes.truncate(noted);
+                read.map(Some)
             }
         }
     }

@@ -52,6 +52,8 @@ pub struct Schema {
     pub description: bool,
     /// Keywords of JSON Schema that no structural schema has, in the order of checks, as far as they are said.
     pub foreign: Vec<&'static str>,
+    /// Those of them that say nothing: `$ref: ""` and `dependencies: {}`.
+    pub hollow: Vec<&'static str>,
     /// In `definitions` and `dependencies`: no value is ever checked against them, but what they say is.
     pub definitions: Named<Schema>,
     pub dependencies: Named<Schema>,
@@ -166,6 +168,10 @@ impl Schema {
             title: text("title").is_some_and(|title| !title.is_empty()),
             description: text("description").is_some_and(|description| !description.is_empty()),
             foreign: FOREIGN.into_iter().filter(|name| is_said(name, schema.get(name))).collect(),
+            hollow: ["$ref", "dependencies"]
+                .into_iter()
+                .filter(|name| schema.get(name).is_some_and(is_empty))
+                .collect(),
             ..Self::default()
         }
     }
@@ -251,6 +257,10 @@ fn is_int_or_string(any_of: &Value) -> bool {
 }
 
 /// Pointers are said when they are there, texts and maps when they are not empty.
+fn is_empty(value: &Value) -> bool {
+    value.as_str().is_some_and(str::is_empty) || value.as_object().is_some_and(|fields| fields.is_empty())
+}
+
 fn is_said(name: &str, value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null) => false,

@@ -25,7 +25,8 @@ pub fn validate(schema: &Schema, raw: &Value, path: &Path<'_>) -> FieldErrors {
 pub fn unreadable(schema: &Schema) -> Option<String> {
     // In this order; the other foreign keywords follow `$ref`.
     let order = ["id", "$schema", "$ref", "patternProperties", "dependencies", "additionalItems", "definitions"];
-    if let Some(name) = order.into_iter().find(|name| schema.foreign.contains(name)) {
+    let says = |name: &&str| schema.foreign.contains(name) && !schema.hollow.contains(name);
+    if let Some(name) = order.into_iter().find(says) {
         return Some(format!("OpenAPIV3Schema '{}' is not supported", if name == "$schema" { "schema" } else { name }));
     }
     let junctors = schema.not.as_deref().into_iter().chain(&schema.all_of).chain(&schema.any_of).chain(&schema.one_of);
@@ -223,5 +224,19 @@ fn complete_nested(nested: &Schema, by: Option<&Schema>, at: &Path<'_>, place: &
     for (name, of) in nested.properties.iter() {
         let (at, place) = (at.name("properties"), place.name("properties"));
         complete_nested(of, by.properties.get(name), &at.key(name), &place.key(name), errs);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::value::json;
+
+    #[test]
+    fn a_foreign_keyword_that_says_nothing_can_be_read() {
+        let why = |raw: Value| unreadable(&Schema::read(&raw)).unwrap_or_default();
+        assert_eq!(why(json!({"$ref": "#/a"})), "OpenAPIV3Schema '$ref' is not supported");
+        assert_eq!(why(json!({"dependencies": {"a": {}}})), "OpenAPIV3Schema 'dependencies' is not supported");
+        assert_eq!(why(json!({"$ref": "", "dependencies": {}})), "");
     }
 }
