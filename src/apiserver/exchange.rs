@@ -101,7 +101,7 @@ impl Exchange<'_> {
         message: &'static Message,
         value: &Value,
     ) -> Result<Response<Body>> {
-        let style = self.style(Offer { table: true, ..Offer::default() })?;
+        let style = self.style(Offer::default())?;
         let bytes = encode(value, message).map_err(Status::internal)?;
         let subject = Subject::plain(api_version, message);
         let bytes = subject.object(&bytes, style).map_err(Status::internal)?;

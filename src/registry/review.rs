@@ -1,11 +1,11 @@
 //! Objects that are answered and forgotten: the reviews. They go through admission and validation like all others.
 
 use super::core::{Registry, rules};
+use super::meta;
 use super::options::WriteOptions;
 use super::request::{Address, Caller};
 use crate::admission::chain::Operation;
 use crate::model::names::GroupVersionKind;
-use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::value::{Value, json};
 use crate::rules::at::At;
@@ -21,9 +21,7 @@ impl Registry {
     ) -> Result<Value> {
         options.validate("Create", false)?;
         self.fill_defaults(&at.resource, &mut value);
-        if at.resource.namespaced && object::namespace(&value).is_empty() {
-            object::set_meta(&mut value, "namespace", at.namespace.as_str().into());
-        }
+        meta::place(&mut value, &at.resource, &at.namespace)?;
         self.own(caller, at, Some(&json!({})), &mut value, options);
         self.admit(caller, at, Operation::Create, Some(&mut value), None, options).await?;
         let (rules, cx) = (rules(&at.resource), self.cx(at, &caller.user));
