@@ -205,7 +205,12 @@ impl Registry {
         if !dry_run {
             object::set_meta(&mut value, "selfLink", Value::Null);
         }
-        let sealed = Sealed::new(value, storage)?;
+        // A dry run's create repeats also what is no version.
+        let repeats = dry_run && seen.is_none() && given.is_none();
+        if !repeats {
+            object::set_meta(&mut value, "resourceVersion", Value::Null);
+        }
+        let sealed = Sealed::new(&value, storage)?;
         if let Some(seen) = seen.filter(|seen| !delete && sealed.is_same(&seen.object)) {
             return Ok(Ok(Done { object: seen.object.clone(), created: false, deleted: false, before }));
         }
@@ -296,7 +301,7 @@ impl Transaction<'_> {
     }
 }
 
-/// A value encoded for the store, without a resourceVersion.
+/// A value encoded for the store; what is stored has no resourceVersion in it.
 struct Sealed {
     /// The message's bytes, or the JSON text.
     raw: Bytes,
@@ -305,9 +310,8 @@ struct Sealed {
 }
 
 impl Sealed {
-    fn new(mut value: Value, storage: &Storage) -> Result<Self> {
-        object::set_meta(&mut value, "resourceVersion", Value::Null);
-        let raw = coding::encode(&value, &storage.shape, &storage.kind).map_err(Status::internal)?;
+    fn new(value: &Value, storage: &Storage) -> Result<Self> {
+        let raw = coding::encode(value, &storage.shape, &storage.kind).map_err(Status::internal)?;
         let stored = coding::seal(&raw, &storage.shape, &storage.kind);
         Ok(Self { raw, stored })
     }
