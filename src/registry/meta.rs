@@ -14,15 +14,20 @@ const MAX_GENERATED_PREFIX: usize = 58;
 pub const ORPHAN: &str = "orphan";
 pub const FOREGROUND: &str = "foregroundDeletion";
 
-/// Gives a new object its uid, its creation time and, from `generateName`, its name.
-pub fn init(object: &mut Value, now: Time, entropy: &Entropy) {
+/// Gives a new object its uid, its creation time and, from `generateName`, its name: as it stands when `literal`.
+pub fn init(object: &mut Value, now: Time, entropy: &Entropy, literal: bool) {
     object::set_meta(object, "creationTimestamp", now.to_text().as_str().into());
     object::set_meta(object, "uid", entropy.uid().into());
     object::set_meta(object, "deletionTimestamp", Value::Null);
     object::set_meta(object, "deletionGracePeriodSeconds", Value::Null);
     object::set_meta(object, "selfLink", Value::Null);
     if object::name(object).is_empty() && !object::meta_str(object, "generateName").is_empty() {
-        generate_name(object, entropy);
+        if literal {
+            let name = object::meta_str(object, "generateName").to_owned();
+            object::set_meta(object, "name", name.into());
+        } else {
+            generate_name(object, entropy);
+        }
     }
 }
 

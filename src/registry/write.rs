@@ -8,11 +8,12 @@ use super::meta;
 use super::options::WriteOptions;
 use super::request::{Address, Caller, Written};
 use crate::admission::chain::Operation;
+use crate::auth::authorizer::{Attributes, Resource as Asked};
 use crate::model::field::{FieldError, FieldErrors, Path};
 use crate::model::names::GroupVersionKind;
 use crate::model::object;
 use crate::model::status::{Result, Status};
-use crate::model::value::{Map, Value, json};
+use crate::model::value::{Value, json};
 use crate::rules::at::At;
 use crate::rules::kind::{Cx, Part, Rules};
 use crate::rules::strategy;
@@ -79,7 +80,7 @@ impl Registry {
     ) -> Result<Written> {
         let cx = self.cx(at, &caller.user);
         let mut value = convert::to_storage(&at.resource, body);
-        meta::init(&mut value, cx.now, &self.entropy);
+        meta::init(&mut value, cx.now, &self.entropy, rules(&at.resource).literal_generate_name);
         let at = Address { name: object::name(&value).into(), ..at.clone() };
         let mut claim = self.hooks.begin_create(self, &at, &mut value, options.is_dry_run()).await?;
         let finished = self.finish_create(caller, &at, &cx, value, options).await;
@@ -187,7 +188,10 @@ impl Registry {
                     Ok(()) => self.update_existing(caller, at, change, options, current, claims).await,
                     Err(refusal) => Err(refusal),
                 },
-                None if may_create => self.update_missing(caller, at, change, options, claims).await,
+                None if may_create => match self.same_uid(at, &expected_uid, &Value::Null, options.is_dry_run()) {
+                    Ok(()) => self.update_missing(caller, at, change, options, claims).await,
+                    Err(refusal) => Err(refusal),
+                },
                 None => Err(Status::not_found(&at.resource.name, &at.name)),
             };
             if let Some(done) = transaction.conclude(decided).await? {
@@ -263,21 +267,31 @@ impl Registry {
         let (rules, cx) = (rules(&at.resource), self.cx(at, &caller.user));
         let empty = json!({});
         let mut new = self.changed(caller, at, change, &empty, options)?;
-        meta::place(&mut new, &at.resource, &at.namespace)?;
         self.admit(caller, at, Operation::Create, Some(&mut new), None, options).await?;
         warn_owners(caller, &mut new, true);
         let mut value = convert::to_storage(&at.resource, new);
-        if object::resource_version(&value).parse::<u64>().is_ok_and(|version| version != 0) {
-            return Err(Status::not_found(&at.resource.name, &at.name));
-        }
-        meta::init(&mut value, cx.now, &self.entropy);
+        meta::init(&mut value, cx.now, &self.entropy, rules.literal_generate_name);
         if at.subresource.is_empty() {
             claims.push(self.hooks.begin_create(self, at, &mut value, options.is_dry_run()).await?);
         }
         self.prepare_new(caller, at, &cx, rules, &mut value)?;
+        self.may_create(caller, at)?;
         let served = convert::shown(&at.resource, &value);
         self.validate_admission(caller, at, Operation::Create, Some(&served), None, options).await?;
         Ok(Step::Put { value, ttl: self.hooks.ttl(&at.resource) })
+    }
+
+    /// 403 unless the caller, who was let in to update or to patch, may also create.
+    fn may_create(&self, caller: &Caller, at: &Address) -> Result<()> {
+        let asked = Asked {
+            group: &at.resource.name.group,
+            version: &at.resource.kind.version,
+            resource: &at.resource.name.resource,
+            namespace: &at.namespace,
+            name: &at.name,
+            ..Asked::default()
+        };
+        self.authorizer.require(&Attributes::resource(&caller.user, "create", asked))
     }
 
     /// The new object in the served version: defaulted, with managedFields.
@@ -292,10 +306,16 @@ impl Registry {
         let (mut new, owned) = match change {
             Change::Replace(body) => (body.clone(), false),
             Change::Edit(edit) => {
-                let edited = edit(live)?;
-                if !live.as_object().is_some_and(Map::is_empty) {
-                    meta::same_name(&edited.object, &at.name)?;
+                let mut edited = edit(live)?;
+                let uid = object::uid(&edited.object);
+                if object::uid(live).is_empty() && !uid.is_empty() {
+                    let why = format!(
+                        "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                    );
+                    return Err(Status::conflict(&at.resource.name, &at.name, why));
                 }
+                meta::place(&mut edited.object, &at.resource, &at.namespace)?;
+                meta::same_name(&edited.object, &at.name)?;
                 edited.warnings.into_iter().for_each(|text| caller.warn(text));
                 (edited.object, edited.owned)
             }
