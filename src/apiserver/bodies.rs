@@ -5,8 +5,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::codec::cbor;
-use crate::codec::json::syntax::explain;
-use crate::codec::json::{decode as json, parse};
+use crate::codec::json::decode as json;
 use crate::codec::negotiate::Media;
 use crate::codec::protobuf::decode::to_value as decode_message;
 use crate::codec::protobuf::envelope::{Envelope, MAGIC};
@@ -16,30 +15,15 @@ use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::status::{Result, Status};
 use crate::model::value::Value;
 use crate::registry::custom::objects as custom;
+use crate::registry::kind as kinds;
 use crate::rules::custom::definition::Definition;
 use crate::schema::resource::{Resource, Shape};
-use crate::schema::table::{MESSAGES, Message};
+use crate::schema::table::Message;
 
 /// How many times the limit is read of a body that is too long.
 const FORGOTTEN: usize = 8;
 /// Bytes of a body that an error shows.
 const SHOWN: usize = 30;
-/// What stock calls its list of kinds.
-const SCHEME: &str = "\"pkg/api/legacyscheme/scheme.go:30\"";
-/// Versions that stock still reads, though it serves them no more.
-const RETIRED: [(&str, &str); 10] = [
-    ("apps", "v1beta1"),
-    ("apps", "v1beta2"),
-    ("autoscaling", "v2beta1"),
-    ("autoscaling", "v2beta2"),
-    ("batch", "v1beta1"),
-    ("networking.k8s.io", "v1beta1"),
-    ("policy", "v1beta1"),
-    ("rbac.authorization.k8s.io", "v1alpha1"),
-    ("rbac.authorization.k8s.io", "v1beta1"),
-    ("storage.k8s.io", "v1alpha1"),
-];
-
 /// A decoded body and what strict reading has against it.
 #[derive(Debug)]
 pub struct Decoded {
@@ -53,6 +37,8 @@ pub struct Expected<'a> {
     pub shape: &'a Shape,
     /// The kind that is kept, of which stock's conversions speak.
     pub kept: &'a GroupVersionKind,
+    /// Versions, as group and version, that are read as if they were the expected one.
+    pub read_too: &'static [(&'static str, &'static str)],
     /// Of a custom resource.
     pub definition: Option<&'a Definition>,
 }
@@ -60,8 +46,8 @@ pub struct Expected<'a> {
 impl<'a> Expected<'a> {
     /// An object of the resource.
     pub fn of(resource: &'a Resource) -> Self {
-        let kept = resource.storage.as_ref().map_or(&resource.kind, |storage| &storage.kind);
-        Self { kind: &resource.kind, shape: &resource.shape, kept, definition: custom::definition(resource) }
+        let (kind, shape, definition) = (&resource.kind, &resource.shape, custom::definition(resource));
+        Self { kind, shape, kept: kinds::kept(resource), read_too: &[], definition }
     }
 }
 
@@ -104,16 +90,13 @@ pub fn object(body: &[u8], media: Media, expected: &Expected<'_>) -> Result<Deco
         }
         Media::Cbor => (cbor::to_json(body).map_err(unknown)?.into(), Vec::new()),
     };
-    let (api_version, kind) = match plain_type_meta(&text) {
-        Some(found) => found,
-        None => type_meta(&text).map_err(unknown)?,
-    };
+    let (api_version, kind) = kinds::said(&text).map_err(unknown)?;
     check_kind(&api_version, &kind, expected, Some(&text), unknown)?;
     let decoded = match expected.shape {
         Shape::Builtin(message) => json::decode(&text, message),
         Shape::Custom(_) => decode_custom(&text, expected),
     };
-    let mut decoded = decoded.map_err(|why| match type_meta(&text) {
+    let mut decoded = decoded.map_err(|why| match kinds::type_meta(&text) {
         Ok(_) => handled(&kind, &api_version, expected, &why),
         Err(why) => unknown(why),
     })?;
@@ -129,7 +112,7 @@ fn decode_custom(text: &[u8], expected: &Expected<'_>) -> std::result::Result<js
     if let Some(definition) = expected.definition {
         return custom::decode(text, definition);
     }
-    Ok(json::Decoded { value: tree(text)?, notes: Vec::new() })
+    Ok(json::Decoded { value: kinds::tree(text)?, notes: Vec::new() })
 }
 
 fn message(body: &[u8], expected: &Expected<'_>, unknown: impl Fn(String) -> Status) -> Result<Decoded> {
@@ -148,54 +131,6 @@ fn message(body: &[u8], expected: &Expected<'_>, unknown: impl Fn(String) -> Sta
     Ok(Decoded { value, notes: Vec::new() })
 }
 
-/// The same of a body that is an object in which both are texts, if any; what it holds else is only passed over.
-fn plain_type_meta(text: &[u8]) -> Option<(String, String)> {
-    let (mut api_version, mut kind) = (String::new(), String::new());
-    let mut parser = parse::Parser::new(text);
-    if parser.token().ok()? != parse::Token::Object {
-        return None;
-    }
-    let read = parser.object(|parser, key| {
-        match &*key {
-            "apiVersion" => api_version = parser.string()?,
-            "kind" => kind = parser.string()?,
-            _ => parser.skip()?,
-        }
-        Ok::<_, parse::Unreadable>(())
-    });
-    read.and_then(|()| parser.end()).ok().map(|()| (api_version, kind))
-}
-
-/// The texts `apiVersion` and `kind`, empty where there are none.
-fn type_meta(text: &[u8]) -> std::result::Result<(String, String), String> {
-    let failed = |why: String| format!("couldn't get version/kind; json parse error: {why}");
-    let value = tree(text).map_err(failed)?;
-    let name = |value: &Value| match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    let fields = match &value {
-        Value::Object(fields) => fields,
-        Value::Null => return Ok(Default::default()),
-        other => {
-            let go = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
-            return Err(failed(format!("json: cannot unmarshal {} into Go value of type {go}", name(other))));
-        }
-    };
-    let text = |field: &str| match fields.get(field) {
-        None | Some(Value::Null) => Ok(String::new()),
-        Some(Value::String(text)) => Ok(text.to_string()),
-        Some(other) => {
-            Err(failed(format!("json: cannot unmarshal {} into Go struct field .{field} of type string", name(other))))
-        }
-    };
-    Ok((text("apiVersion")?, text("kind")?))
-}
-
 /// The body must be of the expected kind; what it does not say of itself is assumed.
 fn check_kind(
     api_version: &str,
@@ -207,12 +142,8 @@ fn check_kind(
     let wanted = expected.kind;
     let kind = if kind.is_empty() { wanted.kind.as_str() } else { kind };
     let wanted_version = wanted.group_version();
-    let given = if api_version.is_empty() {
-        wanted_version.clone()
-    } else {
-        let wrong = || unknown(format!("unexpected GroupVersion string: {api_version}"));
-        GroupVersion::parse(api_version).ok_or_else(wrong)?
-    };
+    let given =
+        if api_version.is_empty() { wanted_version.clone() } else { kinds::version(api_version).map_err(unknown)? };
     if given == wanted_version && kind == wanted.kind {
         return Ok(());
     }
@@ -224,51 +155,17 @@ fn check_kind(
         }
         return Err(other_version(&given, &wanted_version));
     }
-    let retired = RETIRED.contains(&(given.group.as_str(), given.version.as_str()));
-    if (retired || message_of(&given, kind).is_some()) && kind == expected.kept.kind && is_kin(&given, expected.kept) {
-        return Err(other_version(&given, &wanted_version));
+    kinds::is_same_inside(&given, kind, expected.kept, text).map_err(refused)?;
+    if expected.read_too.contains(&(given.group.as_str(), given.version.as_str())) {
+        return Ok(());
     }
-    let known = message_of(&given, kind);
-    if known.is_none() && !is_list(&given, kind) {
-        let named = gotext::quote(&given.to_string());
-        return Err(refused(format!(
-            "no kind {} is registered for version {named} in scheme {SCHEME}",
-            gotext::quote(kind)
-        )));
-    }
-    // It is read as what it says it is before anyone looks whether that is wanted.
-    if let (Some(text), Some(message)) = (text, known) {
-        json::decode(text, message).map_err(refused)?;
-    }
-    let (from, to) = (&given.version, package(&expected.kept.group));
-    Err(refused(format!("converting ({from}.{kind}) to ({to}.{}): unknown conversion", expected.kept.kind)))
+    Err(other_version(&given, &wanted_version))
 }
 
 fn other_version(given: &GroupVersion, wanted: &GroupVersion) -> Status {
     Status::bad_request(format!(
         "the API version in the data ({given}) does not match the expected API version ({wanted})"
     ))
-}
-
-/// Whether the kinds of both groups are one kind inside: events live in two groups.
-fn is_kin(given: &GroupVersion, kept: &GroupVersionKind) -> bool {
-    given.group == kept.group || (kept.kind == "Event" && matches!(given.group.as_str(), "" | "events.k8s.io"))
-}
-
-/// Stock's package of a group's internal types.
-fn package(group: &str) -> &str {
-    if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) }
-}
-
-/// A kind of stock's scheme.
-fn message_of(version: &GroupVersion, kind: &str) -> Option<&'static Message> {
-    let named = (version.group.as_str(), version.version.as_str(), kind);
-    MESSAGES.iter().copied().find(|message| message.kinds.contains(&named))
-}
-
-/// A list of anything; it has no message of its own.
-fn is_list(version: &GroupVersion, kind: &str) -> bool {
-    version.group.is_empty() && version.version == "v1" && kind == "List"
 }
 
 fn handled(kind: &str, api_version: &str, expected: &Expected<'_>, why: &str) -> Status {
@@ -289,12 +186,13 @@ pub fn options(body: &[u8], media: Media, message: &'static Message) -> Result<V
         Media::Yaml => read::to_json(body).map_err(Status::bad_request)?.0,
         Media::Cbor => cbor::to_json(body).map_err(Status::bad_request)?,
     };
-    let (api_version, kind) = type_meta(&text).map_err(Status::bad_request)?;
+    let (api_version, kind) = kinds::type_meta(&text).map_err(Status::bad_request)?;
     if !kind.is_empty() && kind != message.short_name() {
         let version = if api_version.is_empty() { "v1" } else { &api_version };
         let (kind, version) = (gotext::quote(&kind), gotext::quote(version));
         return Err(Status::bad_request(format!(
-            "no kind {kind} is registered for version {version} in scheme {SCHEME}"
+            "no kind {kind} is registered for version {version} in scheme {}",
+            kinds::SCHEME
         )));
     }
     json::decode(&text, message).map(|decoded| decoded.value).map_err(Status::bad_request)
@@ -317,7 +215,59 @@ fn summary(body: &[u8]) -> String {
     }
 }
 
-/// Any JSON, within bounds.
-pub fn tree(text: &[u8]) -> std::result::Result<Value, String> {
-    parse::parse(text).map_err(|_| explain(text).unwrap_or_else(|| "unreadable JSON".into()))
+/// An apply's body: what the manager wants, and the keys that come more than once in it.
+pub fn applied(
+    body: &[u8],
+    to_json: impl Fn(&[u8]) -> std::result::Result<(Vec<u8>, Vec<String>), String>,
+) -> Result<(Value, Vec<String>)> {
+    let bad = |why: String| Status::bad_request(format!("error decoding YAML: {why}"));
+    let unread = |why: String| bad(format!("error unmarshaling JSON: while decoding JSON: {why}"));
+    let (text, repeated) = to_json(body).map_err(bad)?;
+    let wanted = kinds::tree(&text).map_err(unread)?;
+    if !matches!(wanted, Value::Object(_) | Value::Null) {
+        let found = kinds::word(&wanted);
+        return Err(unread(format!("json: cannot unmarshal {found} into Go value of type map[string]interface {{}}")));
+    }
+    Ok((wanted, repeated))
+}
+
+/// YAML for [`applied`].
+pub fn yaml(body: &[u8]) -> std::result::Result<(Vec<u8>, Vec<String>), String> {
+    read::to_json(body).map_err(|why| format!("error converting YAML to JSON: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::table::API_POLICY_V1_EVICTION;
+
+    #[test]
+    fn what_cannot_be_applied_is_told() {
+        let refused = |body: &str| applied(body.as_bytes(), yaml).err().map_or("read".into(), |status| status.message);
+        let list = "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go \
+            value of type map[string]interface {}";
+        assert_eq!(refused("- x"), list);
+        assert_eq!(
+            refused("a: b: c"),
+            "error decoding YAML: error converting YAML to JSON: yaml: mapping values are not allowed in this context"
+        );
+        assert_eq!(refused("null"), "read");
+    }
+
+    #[test]
+    fn an_eviction_may_be_of_the_version_before() {
+        let (kind, shape) =
+            (GroupVersionKind::new("policy", "v1", "Eviction"), Shape::Builtin(&API_POLICY_V1_EVICTION));
+        let read = |read_too, version: &str| {
+            let expected = Expected { kind: &kind, shape: &shape, kept: &kind, read_too, definition: None };
+            let body = format!("{{\"apiVersion\": \"{version}\", \"kind\": \"Eviction\"}}");
+            object(body.as_bytes(), Media::Json, &expected).err().map_or("read".into(), |status| status.message)
+        };
+        assert_eq!(read(&[("policy", "v1beta1")], "policy/v1beta1"), "read");
+        assert_eq!(
+            read(&[], "policy/v1beta1"),
+            "the API version in the data (policy/v1beta1) does not match the expected API version (policy/v1)"
+        );
+        assert!(read(&[("policy", "v1beta1")], "policy/v3").contains("no kind \"Eviction\" is registered"));
+    }
 }

@@ -16,7 +16,6 @@ use crate::codec::negotiate::Media;
 use crate::codec::negotiate::accept::{Offer, Shown};
 use crate::codec::negotiate::body::{self, PatchType};
 use crate::codec::table::custom::Printer;
-use crate::codec::yaml::read;
 use crate::codec::{cbor, object};
 use crate::model::status::{Details, Result, Status};
 use crate::registry::custom::objects as custom;
@@ -163,12 +162,15 @@ impl Exchange<'_> {
         let options = options::write(&self.query);
         let body = self.read().await?;
         let registry = self.server.registry.clone();
+        let apply = |(wanted, repeated)| Patch::Apply { wanted, repeated };
         let patch = match kind {
             PatchType::Json => Patch::Json(&body),
             PatchType::Merge => Patch::Merge(&body),
             PatchType::Strategic => Patch::Strategic(&body),
-            PatchType::ApplyYaml => applied(&body, read::to_json)?,
-            PatchType::ApplyCbor => applied(&body, |body| cbor::to_json(body).map(|text| (text, Vec::new())))?,
+            PatchType::ApplyYaml => apply(bodies::applied(&body, bodies::yaml)?),
+            PatchType::ApplyCbor => {
+                apply(bodies::applied(&body, |body| cbor::to_json(body).map(|text| (text, Vec::new())))?)
+            }
         };
         let written = registry.patch(&mut self.caller, at, patch, &options).await?;
         self.answer(if written.created { 201 } else { 200 }, &at.resource, written.object, style)
@@ -221,18 +223,6 @@ fn details(at: &Address, deleted: &Deleted) -> Details {
 /// Whether a delete of the kind answers with the object that is gone.
 fn returns_deleted(resource: &Resource) -> bool {
     crate::registry::core::rules(resource).returns_deleted
-}
-
-/// An apply's body: YAML of what the manager wants.
-fn applied(
-    body: &[u8],
-    to_json: impl Fn(&[u8]) -> std::result::Result<(Vec<u8>, Vec<String>), String>,
-) -> Result<Patch<'static>> {
-    let bad = |why: String| Status::bad_request(format!("error decoding YAML: {why}"));
-    let (text, repeated) = to_json(body).map_err(bad)?;
-    let wanted = bodies::tree(&text).map_err(bad)?;
-    let notes = if repeated.is_empty() { Vec::new() } else { vec![read::strict_error(&repeated)] };
-    Ok(Patch::Apply { wanted, notes })
 }
 
 /// A short list is sent whole, with its length; a long one in chunks.

@@ -160,8 +160,9 @@ impl Exchange<'_> {
         let options = options::write(&self.query);
         let kind = GroupVersionKind::new("authentication.k8s.io", "v1", "TokenRequest");
         let shape = Shape::Builtin(&API_AUTHENTICATION_V1_TOKENREQUEST);
-        let mut request =
-            self.object(&Expected { kind: &kind, shape: &shape, kept: &kind, definition: None }, &options).await?;
+        let mut request = self
+            .object(&Expected { kind: &kind, shape: &shape, kept: &kind, read_too: &[], definition: None }, &options)
+            .await?;
         options.validate("Create", false)?;
         let registry = self.server.registry.clone();
         registry.admit_posted(&mut self.caller, at, &mut request, &options).await?;

@@ -49,10 +49,14 @@ impl Exchange<'_> {
             ("token", _) => self.token_request(at).await,
             ("eviction", _) => self.eviction(at).await,
             ("binding", _) => self.bind(at).await,
-            ("log" | "proxy" | "exec" | "attach" | "portforward", _) => Err(Status::not_implemented(format!(
-                "the subresource {} of {} is not served yet",
-                sub.name, at.resource.name
-            ))),
+            ("log" | "proxy" | "exec" | "attach" | "portforward", _) => {
+                // The name of a proxied object may have a scheme and a port in it.
+                if sub.name != "proxy" {
+                    self.server.registry.get(&Address { subresource: Default::default(), ..at.clone() }, "").await?;
+                }
+                let why = format!("the subresource {} of {} is not served yet", sub.name, at.resource.name);
+                Err(Status::not_implemented(why))
+            }
             (_, "get") => self.get(&Address { subresource: Default::default(), ..at.clone() }).await,
             (_, "patch") => self.patch(at).await,
             (_, "update") => self.update_part(at).await,
@@ -83,7 +87,7 @@ impl Exchange<'_> {
             "update" => {
                 let options = options::write(&self.query);
                 let (kind, shape) = (scale::kind(), Shape::Builtin(&API_AUTOSCALING_V1_SCALE));
-                let expected = Expected { kind: &kind, shape: &shape, kept: &kind, definition: None };
+                let expected = Expected { kind: &kind, shape: &shape, kept: &kind, read_too: &[], definition: None };
                 let is_custom = custom::definition(&at.resource).is_some();
                 let body = self.object(&expected, &options).await;
                 // Stock cannot say what is wrong with the Scale of a custom resource.
@@ -109,10 +113,11 @@ impl Exchange<'_> {
     }
 
     async fn eviction(&mut self, at: &Address) -> Result<Response<Body>> {
-        let style = self.style(Offer { table: true, ..Offer::default() })?;
+        let style = self.style(Offer::default())?;
         let query = options::write(&self.query);
         let (kind, shape) = (eviction_kind(), Shape::Builtin(&API_POLICY_V1_EVICTION));
-        let expected = Expected { kind: &kind, shape: &shape, kept: &kind, definition: None };
+        let expected =
+            Expected { kind: &kind, shape: &shape, kept: &kind, read_too: &[("policy", "v1beta1")], definition: None };
         let body: Value = self.object(&expected, &WriteOptions { ..query.clone() }).await?;
         let mut options = body.get("deleteOptions").map(options::of_value).unwrap_or_default();
         options.dry_run.extend(query.dry_run.iter().cloned());
@@ -124,11 +129,12 @@ impl Exchange<'_> {
 
     /// `POST pods/NAME/binding` and `POST bindings`.
     pub async fn bind(&mut self, at: &Address) -> Result<Response<Body>> {
-        let style = self.style(Offer { table: true, ..Offer::default() })?;
+        let style = self.style(Offer::default())?;
         let options = options::write(&self.query);
         let (kind, shape) = (GroupVersionKind::new("", "v1", "Binding"), Shape::Builtin(&API_CORE_V1_BINDING));
-        let binding =
-            self.object(&Expected { kind: &kind, shape: &shape, kept: &kind, definition: None }, &options).await?;
+        let binding = self
+            .object(&Expected { kind: &kind, shape: &shape, kept: &kind, read_too: &[], definition: None }, &options)
+            .await?;
         let registry = self.server.registry.clone();
         registry.bind(&mut self.caller, at, binding, &options).await?;
         self.made(style)
@@ -152,10 +158,6 @@ fn scale_patch(kind: PatchType, body: &[u8]) -> Result<ScaleChange<'_>> {
         PatchType::Json => ScaleChange::Json(body),
         PatchType::Merge => ScaleChange::Merge(body),
         PatchType::Strategic => ScaleChange::Strategic(body),
-        PatchType::ApplyYaml | PatchType::ApplyCbor => {
-            let bad = |why: String| Status::bad_request(format!("error decoding YAML: {why}"));
-            let (text, _) = crate::codec::yaml::read::to_json(body).map_err(bad)?;
-            ScaleChange::Apply(bodies::tree(&text).map_err(bad)?)
-        }
+        PatchType::ApplyYaml | PatchType::ApplyCbor => ScaleChange::Apply(bodies::applied(body, bodies::yaml)?.0),
     })
 }

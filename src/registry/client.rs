@@ -116,7 +116,7 @@ impl Client {
     pub async fn apply(&self, target: Target<'_>, wanted: Value, manager: &str) -> Result<Written> {
         let at = self.authorize("patch", target)?;
         let options = WriteOptions { field_manager: manager.into(), force: Some(true), ..WriteOptions::default() };
-        let patch = Patch::Apply { wanted, notes: Vec::new() };
+        let patch = Patch::Apply { wanted, repeated: Vec::new() };
         self.registry.patch(&mut self.caller(), &at, patch, &options).await
     }
 

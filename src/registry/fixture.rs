@@ -28,6 +28,11 @@ use crate::store::memory::Memory;
 
 /// A registry whose clock starts at 2026-01-01 and moves with tokio's, with the admission that `admission` makes.
 pub async fn registry_with(admission: impl FnOnce(&Reads) -> Chain) -> Registry {
+    registry_of(authorizer::Chain::new(vec![Arc::new(AlwaysAllow)]), admission).await
+}
+
+/// The same, where not everybody may do everything.
+pub async fn registry_of(authorizer: authorizer::Chain, admission: impl FnOnce(&Reads) -> Chain) -> Registry {
     let start = jiff::Timestamp::from_second(Time::parse("2026-01-01T00:00:00Z").expect("a time").seconds);
     let clock = Clock::starting_at(start.expect("in range"));
     let store: Arc<dyn Store> = Arc::new(Memory::new(clock.clone()));
@@ -42,7 +47,7 @@ pub async fn registry_with(admission: impl FnOnce(&Reads) -> Chain) -> Registry 
     };
     let cache = Cache::open(store.clone(), options, &Tasks::default()).await.expect("a cache");
     let ranges = Ranges::parse("10.96.0.0/16,fd00:96::/112", "30000-32767").expect("ranges");
-    let (entropy, authorizer) = (Entropy::seeded(1), authorizer::Chain::new(vec![Arc::new(AlwaysAllow)]));
+    let entropy = Entropy::seeded(1);
     let reads = Reads {
         cache: cache.clone(),
         store: store.clone(),

@@ -5,7 +5,7 @@
 //!
 //! In reading order: `request` (who asks of what), `options`, `core` (the parts and the transaction), `meta` (metadata of
 //! every write), `stages` (what every write goes
-//! through), `write` (create and update), `patch`, `delete`, `binding` (a pod gets its node), `read`, `hooks`, `charge`
+//! through), `write` (create and update), `patch`, `kind` (what an object says it is), `delete`, `binding` (a pod gets its node), `read`, `hooks`, `charge`
 //! (what quotas are charged), `custom` (custom resources), `client` (in-process callers), `events` (what they tell users).
 
 pub mod binding;
@@ -20,6 +20,7 @@ pub mod events;
 #[cfg(test)]
 pub mod fixture;
 pub mod hooks;
+pub mod kind;
 pub mod meta;
 pub mod options;
 pub mod patch;

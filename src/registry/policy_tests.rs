@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::client::{Client, Target};
 use super::core::Registry;
-use super::fixture::{admitted_client, client_with, registry_with, value};
+use super::fixture::{admitted_client, client_with, registry_of, registry_with, value};
 use super::options::WriteOptions;
 use super::request::{Address, Caller};
+use crate::admission::chain::Chain;
 use crate::admission::plugins;
 use crate::admission::reads::Reads;
 use crate::auth::authorizer::{self, AlwaysDeny};
@@ -237,4 +238,18 @@ async fn owners_are_named_by_those_who_could_end_the_object() {
         why(client.merge(map, &json!({"metadata": {"ownerReferences": null}})).await),
         "configmaps \"m\" is forbidden: cannot set an ownerRef on a resource you can't delete: Everything is forbidden., <nil>"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_only_patch_makes_nothing() {
+    let registry = registry_of(authorizer::Chain::new(vec![Arc::new(AlwaysDeny)]), |_| Chain::default()).await;
+    let at = address(&registry, Target::new("", "configmaps", "default", "m"));
+    let wanted = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}});
+    let patch = super::patch::Patch::Apply { wanted, repeated: Vec::new() };
+    let options = WriteOptions { field_manager: "m".into(), ..WriteOptions::default() };
+    let mut caller = Caller::new(User::new("jane", &[]), "test");
+    let refused = why(registry.patch(&mut caller, &at, patch, &options).await);
+    let text = "configmaps \"m\" is forbidden: User \"jane\" cannot create resource \"configmaps\" in API group \"\" in the \
+        namespace \"default\"";
+    assert!(refused.starts_with(text), "{refused}");
 }
