@@ -1,8 +1,8 @@
 //! An object's bytes: Kubernetes protobuf, JSON, YAML, CBOR, and the ways between them, all driven by the tables of
 //! `schema`.
 //!
-//! Between decoding and encoding an object is a *sparse* `crate::model::value::Value`: checked against its type, with unset and
-//! zero fields left out (pointers keep their zero), times, quantities and bytes in canonical form.
+//! Between decoding and encoding an object is a *sparse* tree (`model::value::Value`): checked against its type, with
+//! unset and zero fields left out (pointers keep their zero), times, quantities and bytes in canonical form.
 //!
 //! In reading order: `wire` (protobuf's alphabet), `protobuf` (encode, decode, scan, splice), `json` (parse, decode,
 //! write).
