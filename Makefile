@@ -6,7 +6,7 @@ SHARED ?= ../shared
 NODES ?= 3
 DATA ?= data
 
-.PHONY: run build test parity fuzz bench clean
+.PHONY: run build test parity clients fuzz bench clean
 
 run: ## start a control plane with simulated nodes
 	tools/setup build
@@ -28,6 +28,11 @@ parity: ## replay what a stock server answered; writes docs/parity.md
 	tools/setup build
 	$(CARGO) build --release --locked
 	tools/parity $(SHARED)
+
+clients: ## programs on real client libraries (client-go, Python, kube-rs) against a fresh server
+	tools/setup build
+	$(CARGO) build --release --locked
+	tools/clients
 
 fuzz: ## every fuzz target for FUZZ_SECONDS seconds
 	tools/fuzz
