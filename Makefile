@@ -23,6 +23,7 @@ test: ## format, lints, and all tests
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
 	PROGRAM=$${CARGO_TARGET_DIR:-target}/debug/monokube tools/parity $(SHARED) --check
+	STORE=etcd PROGRAM=$${CARGO_TARGET_DIR:-target}/debug/monokube tools/parity $(SHARED) --check
 
 parity: ## replay what a stock server answered; writes docs/parity.md
 	tools/setup build
