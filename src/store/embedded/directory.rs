@@ -19,7 +19,16 @@ pub struct Directory {
 
 /// While it lives nobody else can open the directory. The system releases it with the process, however that ends.
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing the file would not do: a child between fork and exec has it open too, and the lock would live on with it.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the data directory's lock is not released");
+        }
+    }
 }
 
 impl Directory {
@@ -104,7 +113,7 @@ impl Lock {
         }
         // Only a hint for people: a full disk must not keep the server from starting.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
@@ -119,4 +128,19 @@ fn sync(path: &Path) -> io::Result<()> {
 
 fn cannot_write(path: &Path, error: &io::Error) -> StoreError {
     StoreError::CannotWrite(format!("data directory {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_though_a_child_has_its_file_open() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let lock = Lock::take(directory.path()).expect("free");
+        let _childs = lock.file.try_clone().expect("a copy");
+        assert!(matches!(Lock::take(directory.path()), Err(StoreError::InUse(_))));
+        drop(lock);
+        assert!(Lock::take(directory.path()).is_ok());
+    }
 }
