@@ -4,8 +4,9 @@
 //! `decode` (JSON of a known type to a sparse value), `convert` (the same from JSON that is decoded already), `write`
 //! (protobuf bytes to JSON text without a tree in between), `dense` (a sparse value to what clients see), `tree` (a value
 //! to JSON text), `scan` (metadata and fields straight from the text, and the splice of a
-//! resourceVersion).
+//! resourceVersion), `compact` (the same text without space).
 
+pub mod compact;
 pub mod convert;
 pub mod decode;
 pub mod dense;

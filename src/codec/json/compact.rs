@@ -1,0 +1,130 @@
+//! A JSON text without the space between its tokens, its members in their order; and without managedFields.
+
+use super::parse::{Parser, Result, Token};
+use super::write::string;
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// The same text without space, `<`, `>`, `&` and the separators of lines escaped as Go escapes them. Fails when it is
+/// no JSON.
+pub fn compact(text: &[u8]) -> Result<Vec<u8>> {
+    let mut parser = Parser::new(text);
+    parser.skip()?;
+    parser.end()?;
+    let (mut out, mut quoted, mut escaped) = (Vec::with_capacity(text.len()), false, false);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' if !quoted => continue,
+            b'<' | b'>' | b'&' => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+                continue;
+            }
+            0xa8 | 0xa9 if text[..at].ends_with(b"\xe2\x80") => {
+                out.truncate(out.len() - 2);
+                out.extend_from_slice(if *byte == 0xa8 { b"\\u2028" } else { b"\\u2029" });
+                continue;
+            }
+            b'"' if !escaped => quoted = !quoted,
+            _ => {}
+        }
+        escaped = *byte == b'\\' && !escaped;
+        out.push(*byte);
+    }
+    Ok(out)
+}
+
+/// The same object without `metadata.managedFields`: its own, that of a list's items, and of a table's rows.
+pub fn without_managed_fields(text: &[u8]) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    prune(&mut out, text, "")?;
+    Ok(out)
+}
+
+/// `within` is the member that this stands in.
+fn prune(out: &mut Vec<u8>, text: &[u8], within: &str) -> Result<()> {
+    let mut parser = Parser::new(text);
+    match parser.token()? {
+        Token::Object => {}
+        Token::Array if matches!(within, "items" | "rows") => return each(out, &mut parser, within),
+        _ => {
+            out.extend_from_slice(text);
+            return Ok(());
+        }
+    }
+    out.push(b'{');
+    let mut first = true;
+    parser.object(|parser, key| {
+        let raw = parser.raw()?;
+        if within == "metadata" && key == "managedFields" {
+            return Ok(());
+        }
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        string(out, &key);
+        out.push(b':');
+        match (within, key.as_ref()) {
+            ("" | "items", "metadata") | ("", "items" | "rows") => prune(out, raw, &key),
+            ("rows", "object") => prune(out, raw, "items"),
+            _ => {
+                out.extend_from_slice(raw);
+                Ok(())
+            }
+        }
+    })?;
+    out.push(b'}');
+    Ok(())
+}
+
+fn each(out: &mut Vec<u8>, parser: &mut Parser<'_>, within: &str) -> Result<()> {
+    out.push(b'[');
+    let mut first = true;
+    parser.array(|parser, _| {
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        prune(out, parser.raw()?, within)
+    })?;
+    out.push(b']');
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compacted(text: &str) -> String {
+        compact(text.as_bytes()).map_or("no JSON".into(), |out| String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn only_space_between_tokens_goes() {
+        assert_eq!(
+            compacted("{ \"b\" : [ 1.50 ,\n true ],\t\"a b\": \" \\\" \\\\\" }\n"),
+            "{\"b\":[1.50,true],\"a b\":\" \\\" \\\\\"}"
+        );
+        assert_eq!(compacted("\"<&>\u{2028}\u{2029}é\""), "\"\\u003c\\u0026\\u003e\\u2028\\u2029é\"");
+        for none in ["", "{", "a: b", "{} {}", "[1,]"] {
+            assert_eq!(compacted(none), "no JSON", "{none}");
+        }
+    }
+
+    #[test]
+    fn managed_fields_go_wherever_an_object_is() {
+        let pruned =
+            |text: &str| String::from_utf8(without_managed_fields(text.as_bytes()).expect("JSON")).expect("text");
+        let object = "{\"kind\":\"P\",\"metadata\":{\"name\":\"a\",\"managedFields\":[{}],\"uid\":\"u\"},\"data\":{\"managedFields\":1}}";
+        let plain = "{\"kind\":\"P\",\"metadata\":{\"name\":\"a\",\"uid\":\"u\"},\"data\":{\"managedFields\":1}}";
+        assert_eq!(pruned(object), plain);
+        assert_eq!(
+            pruned(&format!("{{\"metadata\":{{}},\"items\":[{object},{object}]}}")),
+            format!("{{\"metadata\":{{}},\"items\":[{plain},{plain}]}}")
+        );
+        assert_eq!(
+            pruned(&format!("{{\"rows\":[{{\"cells\":[1],\"object\":{object}}}]}}")),
+            format!("{{\"rows\":[{{\"cells\":[1],\"object\":{plain}}}]}}")
+        );
+        assert_eq!(pruned("[{\"metadata\":1}]"), "[{\"metadata\":1}]");
+    }
+}
