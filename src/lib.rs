@@ -12,6 +12,7 @@ pub mod store;
 pub mod cache;
 pub mod pki;
 pub mod auth;
+pub mod audit;
 pub mod admission;
 pub mod registry;
 pub mod apiserver;

@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["cache"],
     &["pki"],
     &["auth"],
+    &["audit"],
     &["admission"],
     &["registry"],
     &["apiserver", "controllers", "scheduler"],

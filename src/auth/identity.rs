@@ -61,6 +61,11 @@ impl User {
         Self::new(ANONYMOUS, &[UNAUTHENTICATED])
     }
 
+    /// Whom nobody knows.
+    pub fn nobody() -> Self {
+        Identity::default().into()
+    }
+
     /// The user as which a service account comes, with its groups but without `system:authenticated`.
     pub fn service_account(namespace: &str, name: &str, uid: &str) -> Identity {
         Identity {
