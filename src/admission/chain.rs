@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use compact_str::CompactString;
 
+use crate::audit::annotations::Annotations;
 use crate::auth::identity::User;
 use crate::model::object;
 use crate::model::status::{Result, Status};
@@ -52,6 +53,8 @@ pub struct Attributes<'a> {
     pub options: &'a Value,
     /// What the client is warned of.
     pub warnings: &'a mut Vec<CompactString>,
+    /// For the request's record.
+    pub annotations: &'a Annotations,
 }
 
 impl Attributes<'_> {

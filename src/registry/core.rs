@@ -9,6 +9,7 @@ use super::custom::objects;
 use super::hooks::Hooks;
 use super::request::Address;
 use crate::admission::chain::Chain;
+use crate::audit::recorder::Audit;
 use crate::auth::authorizer;
 use crate::auth::identity::User;
 use crate::base::clock::Clock;
@@ -47,6 +48,7 @@ pub struct Parts {
     pub entropy: Entropy,
     pub admission: Chain,
     pub authorizer: authorizer::Chain,
+    pub audit: Audit,
     pub hooks: Hooks,
     /// Reads what older versions of a kind have stored.
     pub convert: Arc<dyn Convert>,

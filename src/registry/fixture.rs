@@ -12,6 +12,7 @@ use crate::admission::chain::Chain;
 use crate::admission::charges::Charges;
 use crate::admission::plugins;
 use crate::admission::reads::Reads;
+use crate::audit::recorder::Audit;
 use crate::auth::authorizer::{self, AlwaysAllow};
 use crate::auth::identity::User;
 use crate::base::clock::Clock;
@@ -65,6 +66,7 @@ pub async fn registry_of(authorizer: authorizer::Chain, admission: impl FnOnce(&
         clock,
         entropy,
         authorizer,
+        audit: Audit::default(),
         hooks: Hooks::new(hooks::all(Duration::from_secs(3600), ranges)),
         convert,
         prefix: "/registry".into(),

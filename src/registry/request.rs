@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 
+use crate::audit::annotations::Annotations;
 use crate::auth::identity::User;
 use crate::cache::object::Object;
 use crate::model::names::ObjectName;
@@ -17,11 +18,13 @@ pub struct Caller {
     pub agent: CompactString,
     /// Warnings for the client, in order (RFC 7234 warn code 299).
     pub warnings: Vec<CompactString>,
+    /// For the request's record, where it is recorded.
+    pub annotations: Annotations,
 }
 
 impl Caller {
     pub fn new(user: User, agent: &str) -> Self {
-        Self { user, agent: agent.into(), warnings: Vec::new() }
+        Self { user, agent: agent.into(), warnings: Vec::new(), annotations: Annotations::default() }
     }
 
     pub fn warn(&mut self, text: impl Into<CompactString>) {

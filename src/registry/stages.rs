@@ -87,7 +87,7 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<()> {
         let options = options_value(operation, options);
-        let Caller { user, warnings, .. } = caller;
+        let Caller { user, warnings, annotations, .. } = caller;
         let shown = shown_name(&at.name, object.as_deref()).to_owned();
         // A create is sent to the collection: the object has its name, unless that is to be generated.
         let name = match &object {
@@ -106,6 +106,7 @@ impl Registry {
             dry_run: options["dryRun"].is_array(),
             options: &options,
             warnings,
+            annotations,
         };
         if self.admission.admit(&mut attributes, object.as_deref_mut()).await?
             && let Some(object) = object
@@ -126,7 +127,7 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<()> {
         let options = options_value(operation, options);
-        let Caller { user, warnings, .. } = caller;
+        let Caller { user, warnings, annotations, .. } = caller;
         let shown = shown_name(&at.name, object).to_owned();
         let mut attributes = Attributes {
             user,
@@ -140,6 +141,7 @@ impl Registry {
             dry_run: options["dryRun"].is_array(),
             options: &options,
             warnings,
+            annotations,
         };
         self.admission.validate(&mut attributes, object).await
     }
@@ -173,7 +175,7 @@ impl Registry {
 }
 
 fn posted<'a>(caller: &'a mut Caller, at: &'a Address, options: &'a Value, dry_run: bool) -> Attributes<'a> {
-    let Caller { user, warnings, .. } = caller;
+    let Caller { user, warnings, annotations, .. } = caller;
     Attributes {
         user,
         operation: Operation::Create,
@@ -186,6 +188,7 @@ fn posted<'a>(caller: &'a mut Caller, at: &'a Address, options: &'a Value, dry_r
         dry_run,
         options,
         warnings,
+        annotations,
     }
 }
 

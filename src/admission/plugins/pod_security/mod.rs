@@ -16,12 +16,12 @@ use async_trait::async_trait;
 use compact_str::CompactString;
 
 use self::checks::{Subject, evaluate};
-use self::policy::{Level, Policy, Standard};
+use self::policy::{Level, OPEN, Policy, Standard};
 use self::report::plural;
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::{self, items, text};
 use crate::admission::reads::{Reads, value};
-use crate::model::field::{FieldError, Path};
+use crate::model::field::{FieldError, Path, aggregate};
 use crate::model::gotext::quote;
 use crate::model::object;
 use crate::model::status::{Result, Status};
@@ -40,6 +40,10 @@ const WORKLOADS: [(&str, &str, &str); 8] = [
     ("batch", "jobs", "/spec/template"),
     ("batch", "cronjobs", "/spec/jobTemplate/spec/template"),
 ];
+/// Annotations of a request's record.
+const ENFORCED: &str = "pod-security.kubernetes.io/enforce-policy";
+const VIOLATED: &str = "pod-security.kubernetes.io/audit-violations";
+const UNREAD: &str = "pod-security.kubernetes.io/error";
 /// How many pods, and for how long, are checked when the level of their namespace changes.
 const MAX_PODS: usize = 3000;
 const MAX_TIME: Duration = Duration::from_secs(1);
@@ -70,10 +74,15 @@ impl PodSecurity {
             return Ok(());
         }
         let policy = self.policy(a.namespace).await?;
-        if policy.is_privileged() || a.old.is_some_and(|old| !has_new_image(&old["spec"], &pod["spec"])) {
+        if policy.is_privileged() {
+            a.annotations.add(ENFORCED, compact_str::format_compact!("{OPEN}"));
+            return Ok(());
+        }
+        if a.old.is_some_and(|old| !has_new_image(&old["spec"], &pod["spec"])) {
             return Ok(());
         }
         let subject = Subject { metadata: &pod["metadata"], spec: &pod["spec"] };
+        note(a, &policy, &subject, true);
         let violations = evaluate(policy.enforce, &subject);
         if !violations.is_empty() {
             let why = format!("violates PodSecurity \"{}\": {}", policy.enforce, report::details(&violations));
@@ -87,7 +96,9 @@ impl PodSecurity {
     async fn workload(&self, a: &mut Attributes<'_>, template: &Value) -> Result<()> {
         // A namespace that is not there is another plugin's to refuse.
         if let Ok(policy) = self.policy(a.namespace).await {
-            warn(a, policy.warn, &Subject { metadata: &template["metadata"], spec: &template["spec"] });
+            let subject = Subject { metadata: &template["metadata"], spec: &template["spec"] };
+            note(a, &policy, &subject, false);
+            warn(a, policy.warn, &subject);
         }
         Ok(())
     }
@@ -96,13 +107,7 @@ impl PodSecurity {
         let of = |namespace: &Value| Policy::of_labels(|key| namespace["metadata"]["labels"][key].as_str());
         let (new, old) = (of(namespace), a.old.map(of));
         if !new.errors.is_empty() && old.as_ref().is_none_or(|old| old.errors != new.errors) {
-            let metadata = Path::Root.name("metadata");
-            let labels = metadata.name("labels");
-            let error = |(label, value, why): &(&str, String, &'static str)| {
-                FieldError::invalid(&labels.key(label), value.as_str(), *why)
-            };
-            let errors: Vec<_> = new.errors.iter().map(error).collect();
-            return Err(Status::invalid(&a.resource.kind, a.name, &errors));
+            return Err(Status::invalid(&a.resource.kind, a.name, &refused(&new)));
         }
         let Some(old) = old.map(|old| old.enforce) else { return Ok(()) };
         let (enforce, name) = (new.enforce, object::name(namespace));
@@ -185,6 +190,35 @@ impl Plugin for PodSecurity {
             Some(template) => self.workload(a, template).await,
             None => Ok(()),
         }
+    }
+}
+
+/// What the labels of the namespace have wrong.
+fn refused(policy: &Policy) -> Vec<FieldError> {
+    let metadata = Path::Root.name("metadata");
+    let labels = metadata.name("labels");
+    let error = |(label, value, why): &(&str, String, &'static str)| {
+        FieldError::invalid(&labels.key(label), value.as_str(), *why)
+    };
+    policy.errors.iter().map(error).collect()
+}
+
+/// For the request's record: what holds here, and what would be violated.
+fn note(a: &Attributes<'_>, policy: &Policy, subject: &Subject<'_>, enforces: bool) {
+    if !a.annotations.are_kept() {
+        return;
+    }
+    if !policy.errors.is_empty() {
+        let errors = aggregate(refused(policy).iter().map(|error| error.to_string().into()));
+        a.annotations.add(UNREAD, format!("Failed to parse policy: {errors}"));
+    }
+    if enforces {
+        a.annotations.add(ENFORCED, compact_str::format_compact!("{}", policy.enforce));
+    }
+    let violations = evaluate(policy.audit, subject);
+    if !violations.is_empty() {
+        let why = format!("would violate PodSecurity \"{}\": {}", policy.audit, report::details(&violations));
+        a.annotations.add(VIOLATED, why);
     }
 }
 

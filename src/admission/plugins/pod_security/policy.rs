@@ -1,4 +1,4 @@
-//! What the labels of a namespace say: which level of which version is enforced, and which is warned of.
+//! What the labels of a namespace say: which level of which version is enforced, warned of, and noted in records.
 
 use std::fmt;
 
@@ -28,17 +28,18 @@ pub struct Standard {
     pub version: Version,
 }
 
-/// What holds in a namespace. What would only be written into the audit log is read for its errors.
+/// What holds in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     pub enforce: Standard,
     pub warn: Standard,
+    /// What violates it is noted in the request's record.
+    pub audit: Standard,
     /// Label, value and what is wrong with it.
     pub errors: Vec<(&'static str, String, &'static str)>,
-    audits: bool,
 }
 
-const OPEN: Standard = Standard { level: Level::Privileged, version: Version::Latest };
+pub const OPEN: Standard = Standard { level: Level::Privileged, version: Version::Latest };
 
 impl Policy {
     /// From the labels of a namespace. A level that cannot be read is enforced as the strictest and not warned of.
@@ -55,7 +56,9 @@ impl Policy {
         };
         enforce.version = version("pod-security.kubernetes.io/enforce-version", &mut errors).unwrap_or(Version::Latest);
         let audit = read(&label, "pod-security.kubernetes.io/audit", LEVELS, Level::parse, &mut errors).flatten();
-        version("pod-security.kubernetes.io/audit-version", &mut errors);
+        let audit_version = version("pod-security.kubernetes.io/audit-version", &mut errors);
+        let audit =
+            Standard { level: audit.unwrap_or(Level::Privileged), version: audit_version.unwrap_or(Version::Latest) };
         let warned = read(&label, "pod-security.kubernetes.io/warn", LEVELS, Level::parse, &mut errors);
         let mut warn = Standard { level: warned.flatten().unwrap_or(Level::Privileged), version: Version::Latest };
         let warned_version = version("pod-security.kubernetes.io/warn-version", &mut errors);
@@ -65,14 +68,13 @@ impl Policy {
             warn.level = enforce.level;
             warn.version = warned_version.unwrap_or(enforce.version);
         }
-        let audits = audit.is_some_and(|level| level > Level::Privileged);
-        Self { enforce, warn, errors, audits }
+        Self { enforce, warn, audit, errors }
     }
 
     /// Whether nothing is checked at all.
     pub fn is_privileged(&self) -> bool {
         let open = |standard: Standard| standard.level == Level::Privileged;
-        self.errors.is_empty() && open(self.enforce) && open(self.warn) && !self.audits
+        self.errors.is_empty() && open(self.enforce) && open(self.warn) && open(self.audit)
     }
 }
 
