@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode, request};
 
+use super::audited::Recording;
 use super::bodies::{self, Decoded, Expected};
 use super::query::Query;
 use super::respond::Body;
@@ -29,6 +30,7 @@ pub struct Exchange<'a> {
     /// Taken by the handler that reads it.
     pub body: Option<hyper::body::Incoming>,
     pub caller: Caller,
+    pub record: Recording,
 }
 
 impl Exchange<'_> {
@@ -65,7 +67,9 @@ impl Exchange<'_> {
         let media = body::of_body(self.header("content-type"), false)?;
         let body = self.read().await?;
         let decoded = bodies::object(&body, media, expected)?;
-        self.settle(decoded, expected, options)
+        let value = self.settle(decoded, expected, options)?;
+        self.record_object(&value, expected);
+        Ok(value)
     }
 
     /// What becomes of the notes of strict reading.

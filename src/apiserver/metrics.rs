@@ -32,7 +32,15 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
+        Self::with(|_| {})
+    }
+}
+
+impl Metrics {
+    /// With what others register of their own.
+    pub fn with(others: impl FnOnce(&mut Registry)) -> Self {
         let mut registry = Registry::default();
+        others(&mut registry);
         let requests = Family::default();
         let times = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         // The encoder appends `_total` to a counter's name.
@@ -40,9 +48,7 @@ impl Default for Metrics {
         registry.register("apiserver_request_duration_seconds", "Times of requests, by verb", times.clone());
         Self { registry, requests, times }
     }
-}
 
-impl Metrics {
     pub fn request(&self, verb: &'static str, code: u16, took: Duration) {
         self.requests.get_or_create(&Request { verb, code }).inc();
         self.times.get_or_create(&Verb { verb }).observe(took.as_secs_f64());

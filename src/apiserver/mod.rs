@@ -3,9 +3,11 @@
 //! It owns nothing that lasts; what it knows of objects it asks the registry. It never writes to the store.
 //!
 //! In reading order: `listen` (sockets, TLS, connections), `route` and `query` (what a URL asks for), `server` (the way of
-//! every request), `exchange` (one request in hand), `options`, `bodies`, `objects` (the verbs), `watches`,
+//! every request), `exchange` (one request in hand), `audited` (what its record has),
+//! `options`, `bodies`, `objects` (the verbs), `watches`,
 //! `subresources`, `reviews`, `documents` (discovery, OpenAPI, version), `health`, `metrics`, `respond`, `compress`.
 
+pub mod audited;
 pub mod bodies;
 pub mod compress;
 pub mod documents;

@@ -161,6 +161,7 @@ impl Exchange<'_> {
         let style = self.style(offer(&at.resource))?;
         let options = options::write(&self.query);
         let body = self.read().await?;
+        self.record_patch(&body, kind);
         let registry = self.server.registry.clone();
         let apply = |(wanted, repeated)| Patch::Apply { wanted, repeated };
         let patch = match kind {
@@ -181,6 +182,7 @@ impl Exchange<'_> {
         let content_type = self.header("content-type").to_owned();
         let body = self.read().await?;
         let options = options::delete(&self.query, &content_type, &body)?;
+        self.record_options(&body, &content_type);
         let registry = self.server.registry.clone();
         let deleted = registry.delete(&mut self.caller, at, &options).await?;
         let held = !deleted.gone;
@@ -199,6 +201,7 @@ impl Exchange<'_> {
         let content_type = self.header("content-type").to_owned();
         let body = self.read().await?;
         let options = options::delete(&self.query, &content_type, &body)?;
+        self.record_options(&body, &content_type);
         let registry = self.server.registry.clone();
         let listed = registry.delete_collection(&mut self.caller, at, &options, &list).await?;
         let meta = ListMeta {

@@ -197,6 +197,7 @@ impl Exchange<'_> {
         let wanted = Wanted { namespace: &at.namespace, account, audiences: &audiences, lifetime, bound };
         let (registry, now) = (&self.server.registry, self.now());
         let issued = issuer.issue(&wanted, registry.clock.now(), &registry.entropy).map_err(Status::internal)?;
+        self.caller.annotations.add("authentication.kubernetes.io/issued-credential-id", issued.credential_id.as_str());
         let end = Time { seconds: now.seconds + seconds, nanos: 0 };
         object::set_meta(request, "name", at.name.as_str().into());
         object::set_meta(request, "namespace", at.namespace.as_str().into());

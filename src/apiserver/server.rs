@@ -1,12 +1,15 @@
 //! The way of every request: who asks, may they, what is it about; then its handler, and its errors in the client's form.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HeaderName, HeaderValue, WARNING};
+use futures_util::FutureExt as _;
+use http::header::{HeaderValue, WARNING};
 use http::{Request, Response, request};
 use hyper::body::Incoming;
 
+use super::audited::{self, AUDIT_ID, Recording};
 use super::compress;
 use super::documents::Documents;
 use super::exchange::{Exchange, asked, failure, header, text};
@@ -30,10 +33,11 @@ use crate::registry::options::ListOptions;
 use crate::registry::request::{Address, Caller};
 use crate::schema::resource::Verbs;
 
-const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 /// Bytes of one warning that a client is shown, and of all of them together (stock's bounds).
 const WARNING_BYTES: usize = 256;
 const WARNINGS_BYTES: usize = 4096;
+/// The annotation in the record of a request for what goes away some day.
+const DEPRECATED: &str = "k8s.io/deprecated";
 
 /// Bounds of one server.
 #[derive(Clone, Copy, Debug)]
@@ -76,12 +80,9 @@ impl Handler for Server {
     async fn handle(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
         let started = self.registry.clock.instant();
         let (mut head, body) = request.into_parts();
-        let (verb, mut response) = self.respond(&connection, &mut head, body).await;
-        let id = head.headers.get(AUDIT_ID).cloned();
-        let id = id.or_else(|| HeaderValue::from_str(&self.registry.entropy.uid()).ok());
-        if let Some(id) = id {
-            response.headers_mut().insert(AUDIT_ID, id);
-        }
+        let id = audited::id(&head.headers, &self.registry.entropy);
+        let (verb, mut response) = self.respond(&connection, &mut head, body, &id).await;
+        response.headers_mut().insert(AUDIT_ID, id);
         self.metrics.request(verb, response.status().as_u16(), self.registry.clock.instant() - started);
         response
     }
@@ -97,6 +98,7 @@ impl Server {
         connection: &Connection,
         head: &mut request::Parts,
         body: Incoming,
+        id: &HeaderValue,
     ) -> (&'static str, Response<Body>) {
         let uri = head.uri.clone();
         let query = Query::parse(uri.query().unwrap_or(""));
@@ -107,56 +109,75 @@ impl Server {
             Route::Resource(target) => target.verb,
             Route::Other { verb, .. } => verb,
         };
-        let mut caller = match self.identify(connection, head, &route, &query) {
+        let mut record = None;
+        let mut caller = match self.identify(connection, head, &route, &query, (id, &mut record)).await {
             Ok(caller) => caller,
-            Err(status) => return (verb, failure(&status, asked(head, &query))),
+            Err(status) if status.code == 401 => {
+                return (verb, audited::unauthenticated(record, failure(&status, asked(head, &query))).await);
+            }
+            Err(status) => return (verb, audited::answered(record, failure(&status, asked(head, &query))).await),
         };
         let head = &*head;
         caller.agent = agent(header(head, "user-agent")).into();
-        let mut exchange = Exchange { server: self, head, query, body: Some(body), caller };
+        let mut exchange = Exchange { server: self, head, query, body: Some(body), caller, record };
         let limit = if is_long(&route) { Duration::MAX } else { self.limits.request };
         let handled = tokio::time::timeout(
             limit.min(Duration::from_secs(u32::MAX.into())),
-            dispatch(&mut exchange, connection, &route),
+            AssertUnwindSafe(dispatch(&mut exchange, connection, &route)).catch_unwind(),
         )
         .await;
         let mut response = match handled {
-            Ok(Ok(response)) => response,
-            Ok(Err(status)) => failure(&status, exchange.asked()),
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(status))) => failure(&status, exchange.asked()),
+            Ok(Err(why)) => return (verb, audited::panicked(exchange.record, head, why).await),
             Err(_) => failure(
                 &Status::timeout("Timeout: request did not complete within requested timeout", 0),
                 exchange.asked(),
             ),
         };
         warn(&mut response, &exchange.caller);
+        let response = audited::answered(exchange.record, response).await;
         (verb, compress::answer(response, head, self.limits.gzip))
     }
 
-    /// Who asks, if they may ask for this at all.
-    fn identify(
+    /// Who asks, if they may ask for this at all. The record begins as soon as that is known.
+    async fn identify(
         &self,
         connection: &Connection,
         head: &mut request::Parts,
         route: &Route,
         query: &Query<'_>,
+        (id, record): (&HeaderValue, &mut Recording),
     ) -> Result<Caller> {
         let path = head.uri.path().to_owned();
         let proofs = Proofs { headers: &mut head.headers, path: &path, peer: Some(&connection.peer) };
-        let accepted = self.authenticator.authenticate(proofs).map_err(|why| {
-            tracing::debug!(why = why.0, "unauthenticated");
-            Status::unauthorized()
-        })?;
+        let accepted = self.authenticator.authenticate(proofs);
         let fields = selected_fields(route, query);
         let name = selected_name(&fields);
         let fields = requirements(&fields);
-        let mut user: User = accepted.user;
+        let (mut user, notes) = match &accepted {
+            Ok(accepted) => (accepted.user.clone(), accepted.notes.as_deref()),
+            Err(_) => (User::nobody(), None),
+        };
         let asked = attributes(&user, route, &name, &fields);
+        *record = audited::begin(&self.registry, &asked, id, head, connection.remote.ip());
+        if let Err(why) = &accepted {
+            tracing::debug!(why = why.0, "unauthenticated");
+            return Err(Status::unauthorized());
+        }
+        let annotations = audited::received(record, is_long(route), notes).await?;
         if let Some(other) = self.impersonation.check(&mut head.headers, &asked, &self.registry.authorizer)? {
+            audited::impersonated(record, &other);
             user = other.user;
         }
-        self.registry.authorizer.require(&attributes(&user, route, &name, &fields))?;
-        let mut caller = Caller::new(user, "");
-        accepted.notes.into_iter().flat_map(|notes| notes.warnings).for_each(|warning| caller.warn(warning));
+        let asked = attributes(&user, route, &name, &fields);
+        let verdict = self.registry.authorizer.authorize(&asked);
+        annotations.decided(&verdict);
+        if !verdict.is_allowed() {
+            return Err(asked.forbidden(&verdict.reason.to_string()));
+        }
+        let mut caller = Caller { annotations, ..Caller::new(user, "") };
+        notes.into_iter().flat_map(|notes| &notes.warnings).for_each(|warning| caller.warn(warning.as_str()));
         Ok(caller)
     }
 }
@@ -276,11 +297,13 @@ impl Exchange<'_> {
         }
         if let Some(text) = deprecation(&resource.kind) {
             self.caller.warn(text);
+            self.caller.annotations.add(DEPRECATED, "true");
         }
         let mut at = Address::new(resource, if resource.namespaced { &target.namespace } else { "" }, &target.name);
         at.subresource = target.subresource.clone();
         if let Some(warning) = custom::definition(resource).and_then(|definition| definition.deprecation.as_ref()) {
             self.caller.warn(warning.as_str());
+            self.caller.annotations.add(DEPRECATED, "true");
         }
         if !target.subresource.is_empty() {
             return self.subresource(&at, target).await;

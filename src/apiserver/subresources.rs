@@ -102,6 +102,7 @@ impl Exchange<'_> {
                 let options = options::write(&self.query);
                 let kind = body::of_patch(self.header("content-type"), false, false)?;
                 let body = self.read().await?;
+                self.record_patch(&body, kind);
                 registry.set_scale(&mut self.caller, at, scale_patch(kind, &body)?, &options).await?
             }
         };

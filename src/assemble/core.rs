@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::audit::audit;
 use super::plane::StartError;
 use crate::admission::chain::Chain;
 use crate::admission::charges::Charges;
@@ -62,6 +63,7 @@ pub async fn registry(
     entropy: &Entropy,
     tasks: &Tasks,
 ) -> Result<Registry, StartError> {
+    let audit = audit(&flags.audit, clock, tasks)?;
     let catalog = Live::new(Catalog::builtin());
     let convert = Arc::new(Versions(catalog.clone()));
     let options = Options {
@@ -94,6 +96,7 @@ pub async fn registry(
         entropy: entropy.clone(),
         admission: admission(flags, &reads)?,
         authorizer,
+        audit,
         hooks: Hooks::new(hooks::all(event_ttl, ranges.clone())),
         convert,
         prefix: "/registry".into(),

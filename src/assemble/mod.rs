@@ -5,7 +5,8 @@
 //! `identity` (who is believed), `subjects` and `roles` (what identity reads of the cache), `bootstrap` (the objects of a
 //! fresh plane), `service` (the plane as the Service `kubernetes`).
 
-pub mod bootstrap;
+mod audit;
+mod bootstrap;
 pub mod core;
 pub mod identity;
 pub mod plane;

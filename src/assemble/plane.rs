@@ -149,7 +149,11 @@ fn server(
         tokens,
         documents: Documents::new(advertised.to_string(), version()),
         health: health(registry, stopping),
-        metrics: Metrics::default(),
+        metrics: Metrics::with(|metrics| {
+            if let Some(audit) = registry.audit.metrics() {
+                audit.register(metrics);
+            }
+        }),
         limits: Limits { body: limits::BODY, gzip: limits::GZIP_FROM, request: limits::REQUEST, watch: limits::WATCH },
     }))
 }

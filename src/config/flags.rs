@@ -7,12 +7,16 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 use ipnet::IpNet;
 
+use super::audit::AuditFlags;
+
 /// Flags of `monokube server`; only `--data-dir` is usually given.
 #[derive(Args, Clone, Debug)]
 #[command(next_line_help = true)]
 pub struct Flags {
     #[command(flatten)]
     pub store: StoreFlags,
+    #[command(flatten)]
+    pub audit: AuditFlags,
     /// The address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
     pub bind_address: IpAddr,

@@ -1,5 +1,6 @@
 //! The program as people start it: its one line, its files, its signals, and kubectl.
 
+mod audit;
 mod custom_resources;
 mod first_day;
 mod lifecycle;
