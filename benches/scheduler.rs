@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use monokube::admission::charges::Charges;
+use monokube::admission::configuration::Configurations;
 use monokube::admission::plugins;
 use monokube::admission::reads::Reads;
+use monokube::audit::recorder::Audit;
 use monokube::auth::authorizer::{self, AlwaysAllow};
 use monokube::auth::identity::User;
 use monokube::base::clock::Clock;
@@ -84,6 +86,7 @@ async fn registry(tasks: &Tasks) -> Registry {
         clock: clock.clone(),
         entropy: entropy.clone(),
         charges: Charges::default(),
+        configurations: Configurations::default(),
     };
     let ranges = Ranges::parse("10.96.0.0/16", "30000-32767").expect("ranges");
     let registry = Registry::new(Parts {
@@ -94,6 +97,7 @@ async fn registry(tasks: &Tasks) -> Registry {
         entropy,
         admission: plugins::chain(&reads, &[], &[]).expect("plugins"),
         authorizer,
+        audit: Audit::default(),
         hooks: Hooks::new(hooks::all(Duration::from_secs(3600), ranges)),
         convert,
         prefix: "/registry".into(),

@@ -1,4 +1,4 @@
-//! How the ResourceQuota plugin writes: through the registry, which is made after the plugins.
+//! How plugins write: through the registry, which is made after them. ResourceQuota and NamespaceAutoProvision do.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,11 +7,14 @@ use async_trait::async_trait;
 use crate::model::status::{Result, Status};
 use crate::model::value::Value;
 
-/// Writes the status of quotas.
+/// Writes the status of quotas, and new namespaces.
 #[async_trait]
 pub trait Charge: Send + Sync {
     /// Stores the status of this ResourceQuota; a conflict when its resourceVersion is no longer the newest.
     async fn charge(&self, quota: Value) -> Result<()>;
+
+    /// Makes a namespace; a conflict when there is one.
+    async fn make_namespace(&self, name: &str) -> Result<()>;
 }
 
 /// Who charges, once it is known. Cheap to clone; all clones know the same one.
@@ -28,6 +31,13 @@ impl Charges {
         match self.0.get() {
             Some(charge) => charge.charge(quota).await,
             None => Err(Status::internal("nobody writes quotas yet")),
+        }
+    }
+
+    pub async fn make_namespace(&self, name: &str) -> Result<()> {
+        match self.0.get() {
+            Some(charge) => charge.make_namespace(name).await,
+            None => Err(Status::internal("nobody makes namespaces yet")),
         }
     }
 }

@@ -38,6 +38,17 @@ pub fn add(sum: &mut Amounts, more: &Amounts) {
     }
 }
 
+/// Quality of service: no container asks for, or is bounded in, cpu or memory.
+pub fn is_best_effort(spec: &Value) -> bool {
+    let asks = |holder: &Value| {
+        ["requests", "limits"].iter().any(|list| {
+            let found = amounts(holder, list);
+            ["cpu", "memory"].iter().any(|name| found.get(*name).is_some_and(|amount| amount.sign() > 0))
+        })
+    };
+    !asks(spec) && !items(spec, CONTAINERS).chain(items(spec, INIT_CONTAINERS)).any(asks)
+}
+
 /// What the whole pod asks for, its overhead aside: containers run together, init containers one after another beside
 /// the restartable ones before them. What the pod itself says of cpu and memory stands above that.
 pub fn total(spec: &Value, list: &str) -> Amounts {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::charges::Charges;
+use super::configuration::Configurations;
 use crate::auth::authorizer;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -32,6 +33,8 @@ pub struct Reads {
     pub entropy: Entropy,
     /// The one thing that is not read.
     pub charges: Charges,
+    /// What the plugins are told by a file.
+    pub configurations: Configurations,
 }
 
 impl Reads {

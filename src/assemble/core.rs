@@ -7,6 +7,7 @@ use super::audit::audit;
 use super::plane::StartError;
 use crate::admission::chain::Chain;
 use crate::admission::charges::Charges;
+use crate::admission::configuration::Configurations;
 use crate::admission::plugins;
 use crate::admission::reads::Reads;
 use crate::auth::authorizer::{self, Mode};
@@ -87,6 +88,7 @@ pub async fn registry(
         clock: clock.clone(),
         entropy: entropy.clone(),
         charges: Charges::default(),
+        configurations: configurations(flags)?,
     };
     let registry = Registry::new(Parts {
         catalog,
@@ -104,6 +106,12 @@ pub async fn registry(
     });
     registry.take_charges(&reads.charges);
     Ok(registry)
+}
+
+fn configurations(flags: &Flags) -> Result<Configurations, StartError> {
+    let file = flags.admission_control_config_file.as_ref().filter(|file| !file.as_os_str().is_empty());
+    let read = file.map(|file| Configurations::load(file)).transpose();
+    Ok(read.map_err(|why| StartError::Flag(format!("failed to read plugin config: {why}")))?.unwrap_or_default())
 }
 
 fn admission(flags: &Flags, reads: &Reads) -> Result<Chain, StartError> {

@@ -55,6 +55,9 @@ pub struct Flags {
     /// Default admission plugins to leave out.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub disable_admission_plugins: Vec<String>,
+    /// What admission plugins are told beside this: a file of kind AdmissionConfiguration.
+    #[arg(long, value_name = "FILE")]
+    pub admission_control_config_file: Option<PathBuf>,
     /// The issuer of service-account tokens.
     #[arg(long, value_name = "URL", default_value = "https://kubernetes.default.svc.cluster.local")]
     pub service_account_issuer: String,

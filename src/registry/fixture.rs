@@ -10,6 +10,7 @@ use super::hooks::{self, Hooks};
 use super::stored::Versions;
 use crate::admission::chain::Chain;
 use crate::admission::charges::Charges;
+use crate::admission::configuration::Configurations;
 use crate::admission::plugins;
 use crate::admission::reads::Reads;
 use crate::audit::recorder::Audit;
@@ -57,6 +58,7 @@ pub async fn registry_of(authorizer: authorizer::Chain, admission: impl FnOnce(&
         clock: clock.clone(),
         entropy: entropy.clone(),
         charges: Charges::default(),
+        configurations: Configurations::default(),
     };
     let registry = Registry::new(Parts {
         admission: admission(&reads),

@@ -36,6 +36,8 @@ pub mod write;
 #[cfg(test)]
 mod admission_tests;
 #[cfg(test)]
+mod configured_tests;
+#[cfg(test)]
 mod node_tests;
 #[cfg(test)]
 mod policy_tests;

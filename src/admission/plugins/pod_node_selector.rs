@@ -11,26 +11,63 @@ use crate::model::names::GroupResource;
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::syntax;
-use crate::model::value::{Value, json};
+use crate::model::value::{Text, Value, json};
 
 const ANNOTATION: &str = "scheduler.alpha.kubernetes.io/node-selector";
 
-/// Without a configuration: no default selector, and no list of what else a namespace may select.
-pub struct PodNodeSelector(pub Reads);
+/// The selector of namespaces without the annotation.
+const DEFAULT: &str = "clusterDefaultNodeSelector";
+
+/// What is configured of a namespace is what its pods may select at most.
+pub struct PodNodeSelector {
+    reads: Reads,
+    /// Selectors by namespace, and the default one.
+    configured: BTreeMap<String, String>,
+}
 
 impl PodNodeSelector {
+    pub fn new(reads: &Reads) -> std::result::Result<Self, String> {
+        let configuration = reads.configurations.get("PodNodeSelector").unwrap_or(&Value::Null);
+        let selectors = configuration["podNodeSelectorPluginConfig"].as_object().into_iter().flatten();
+        let text = |(name, selector): (&Text, &Value)| match selector.as_str() {
+            Some(selector) => Ok((name.to_string(), selector.to_owned())),
+            None => Err(format!("podNodeSelectorPluginConfig: {name}: expected a node selector")),
+        };
+        Ok(Self { reads: reads.clone(), configured: selectors.map(text).collect::<std::result::Result<_, _>>()? })
+    }
+
+    fn configured(&self, name: &str) -> Result<BTreeMap<String, String>> {
+        parse(self.configured.get(name).map_or("", String::as_str)).map_err(Status::unknown)
+    }
+
     /// What the namespace wants, or that the pod wants otherwise.
     async fn wanted(&self, a: &Attributes<'_>, pod: &Value) -> Result<BTreeMap<String, String>> {
-        let namespace = self.0.get_sure("", "namespaces", "", a.namespace).await?;
+        let namespace = self.reads.get_sure("", "namespaces", "", a.namespace).await?;
         let namespace =
             namespace.ok_or_else(|| Status::not_found(&GroupResource::new("", "namespaces"), a.namespace))?;
-        let wanted = parse(object::annotation(&namespace, ANNOTATION).unwrap_or("")).map_err(Status::unknown)?;
+        let wanted = match object::annotation(&namespace, ANNOTATION) {
+            Some(selector) => parse(selector).map_err(Status::unknown)?,
+            None => self.configured(DEFAULT)?,
+        };
         let own = &pod["spec"]["nodeSelector"];
         if wanted.iter().any(|(key, value)| own[key].as_str().is_some_and(|other| other != value)) {
             let why = "pod node label selector conflicts with its namespace node label selector";
             return Err(Status::forbidden(&a.resource.name, object::name(pod), why));
         }
         Ok(wanted)
+    }
+
+    fn check(&self, a: &Attributes<'_>, pod: &Value) -> Result<()> {
+        let allowed = self.configured(a.namespace)?;
+        let mut selected = pod["spec"]["nodeSelector"].as_object().into_iter().flatten();
+        let is_allowed = |(key, value): (&Text, &Value)| {
+            allowed.get(key.as_str()).is_some_and(|allowed| value.as_str() == Some(allowed))
+        };
+        if allowed.is_empty() || selected.all(is_allowed) {
+            return Ok(());
+        }
+        let why = "pod node label selector labels conflict with its namespace whitelist";
+        Err(Status::forbidden(&a.resource.name, object::name(pod), why))
     }
 }
 
@@ -52,12 +89,15 @@ impl Plugin for PodNodeSelector {
             }
             pod["spec"]["nodeSelector"][key] = value.into();
         }
-        Ok(())
+        self.check(a, pod)
     }
 
     async fn validate(&self, a: &mut Attributes<'_>, pod: Option<&Value>) -> Result<()> {
         match pod {
-            Some(pod) => self.wanted(a, pod).await.map(drop),
+            Some(pod) => {
+                self.wanted(a, pod).await?;
+                self.check(a, pod)
+            }
             None => Ok(()),
         }
     }

@@ -6,12 +6,15 @@ use super::always_pull_images::AlwaysPullImages;
 use super::certificates::{CertificateApproval, CertificateSigning, CertificateSubjectRestriction};
 use super::default_ingress_class::DefaultIngressClass;
 use super::default_toleration_seconds::DefaultTolerationSeconds;
+use super::event_rate_limit::EventRateLimit;
 use super::limit_ranger::LimitRanger;
+use super::namespace_auto_provision::NamespaceAutoProvision;
 use super::namespace_lifecycle::NamespaceLifecycle;
 use super::node_restriction::NodeRestriction;
 use super::owner_references::OwnerReferencesPermissionEnforcement;
 use super::pod_node_selector::PodNodeSelector;
 use super::pod_security::PodSecurity;
+use super::pod_toleration_restriction::PodTolerationRestriction;
 use super::pod_topology_labels::PodTopologyLabels;
 use super::priority::Priority;
 use super::resizes::{NodeDeclaredFeatureValidator, PodResizeValidator};
@@ -38,13 +41,15 @@ struct Row {
 
 enum Kind {
     Made(fn(&Reads) -> Arc<dyn Plugin>),
+    /// The same; its configuration may be wrong.
+    Configured(fn(&Reads) -> Result<Arc<dyn Plugin>, String>),
     /// Stock's own does nothing while its feature gate is off, as it is by default.
     Gated,
     /// Not here yet.
     Missing,
 }
 
-use Kind::{Gated, Made, Missing};
+use Kind::{Configured, Gated, Made, Missing};
 
 const fn on(name: &'static str, kind: Kind) -> Row {
     Row { name, default: true, kind }
@@ -56,7 +61,7 @@ const fn off(name: &'static str, kind: Kind) -> Row {
 
 const PLUGINS: &[Row] = &[
     off("AlwaysAdmit", Made(|_| Arc::new(AlwaysAdmit))),
-    off("NamespaceAutoProvision", Missing),
+    off("NamespaceAutoProvision", Made(|reads| Arc::new(NamespaceAutoProvision(reads.clone())))),
     on("NamespaceLifecycle", Made(|reads| Arc::new(NamespaceLifecycle::new(reads)))),
     off("NamespaceExists", Made(|reads| Arc::new(NamespaceExists(reads.clone())))),
     off("LimitPodHardAntiAffinityTopology", Made(|_| Arc::new(LimitPodHardAntiAffinityTopology))),
@@ -66,12 +71,12 @@ const PLUGINS: &[Row] = &[
     on("TaintNodesByCondition", Made(|_| Arc::new(TaintNodesByCondition))),
     off("AlwaysPullImages", Made(|_| Arc::new(AlwaysPullImages))),
     off("ImagePolicyWebhook", Missing),
-    on("PodSecurity", Made(|reads| Arc::new(PodSecurity::new(reads)))),
-    off("PodNodeSelector", Made(|reads| Arc::new(PodNodeSelector(reads.clone())))),
+    on("PodSecurity", Configured(|reads| Ok(Arc::new(PodSecurity::new(reads)?)))),
+    off("PodNodeSelector", Configured(|reads| Ok(Arc::new(PodNodeSelector::new(reads)?)))),
     on("Priority", Made(|reads| Arc::new(Priority::new(reads)))),
     on("DefaultTolerationSeconds", Made(|_| Arc::new(DefaultTolerationSeconds))),
-    off("PodTolerationRestriction", Missing),
-    off("EventRateLimit", Missing),
+    off("PodTolerationRestriction", Configured(|reads| Ok(Arc::new(PodTolerationRestriction::new(reads)?)))),
+    off("EventRateLimit", Configured(|reads| Ok(Arc::new(EventRateLimit::new(reads)?)))),
     off("ExtendedResourceToleration", Made(|_| Arc::new(ExtendedResourceToleration))),
     on("DefaultStorageClass", Made(|reads| Arc::new(DefaultStorageClass(reads.clone())))),
     on("StorageObjectInUseProtection", Made(|_| Arc::new(StorageObjectInUseProtection))),
@@ -118,10 +123,13 @@ pub fn chain(reads: &Reads, enable: &[&str], disable: &[&str]) -> Result<Chain, 
     }
     let is_on = |row: &&Row| !disable.contains(&row.name) && (row.default || enable.contains(&row.name));
     let made = |row: &Row| match row.kind {
-        Made(make) => Some(make(reads)),
+        Made(make) => Some(Ok(make(reads))),
+        Configured(make) => {
+            Some(make(reads).map_err(|why| format!("couldn't init admission plugin {}: {why}", quote(row.name))))
+        }
         Gated | Missing => None,
     };
-    Ok(Chain::new(PLUGINS.iter().filter(is_on).filter_map(made).collect()))
+    Ok(Chain::new(PLUGINS.iter().filter(is_on).filter_map(made).collect::<Result<_, _>>()?))
 }
 
 fn row(name: &str) -> Option<&'static Row> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::chain;
 use crate::admission::charges::Charges;
+use crate::admission::configuration::Configurations;
 use crate::admission::reads::Reads;
 use crate::auth::authorizer;
 use crate::base::clock::Clock;
@@ -30,7 +31,16 @@ async fn reads() -> Reads {
     };
     let cache = Cache::open(store.clone(), options, &Tasks::default()).await.expect("a cache");
     let authorizer = authorizer::Chain::new(Vec::new());
-    Reads { cache, store, catalog, authorizer, clock, entropy: Entropy::seeded(1), charges: Charges::default() }
+    Reads {
+        cache,
+        store,
+        catalog,
+        authorizer,
+        clock,
+        entropy: Entropy::seeded(1),
+        charges: Charges::default(),
+        configurations: Configurations::default(),
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! PodSecurity: how much a pod may ask of its host, as the labels of its namespace say.
 //!
-//! In reading order: `policy` (the labels), `checks` (all checks, by level and version), `baseline` and `restricted` (what
+//! In reading order: `configuration` (defaults and exemptions), `policy` (the labels), `checks` (all checks, by level and version), `baseline` and `restricted` (what
 //! each level forbids), `report` (how that is told); then this page (who is checked, what is refused, what is warned of).
 
 mod baseline;
 mod checks;
+mod configuration;
 mod policy;
 mod report;
 mod restricted;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use compact_str::CompactString;
 
 use self::checks::{Subject, evaluate};
+use self::configuration::Configuration;
 use self::policy::{Level, OPEN, Policy, Standard};
 use self::report::plural;
 use crate::admission::chain::{Attributes, Plugin};
@@ -43,6 +45,7 @@ const WORKLOADS: [(&str, &str, &str); 8] = [
 /// Annotations of a request's record.
 const ENFORCED: &str = "pod-security.kubernetes.io/enforce-policy";
 const VIOLATED: &str = "pod-security.kubernetes.io/audit-violations";
+const EXEMPT: &str = "pod-security.kubernetes.io/exempt";
 const UNREAD: &str = "pod-security.kubernetes.io/error";
 /// How many pods, and for how long, are checked when the level of their namespace changes.
 const MAX_PODS: usize = 3000;
@@ -50,11 +53,27 @@ const MAX_TIME: Duration = Duration::from_secs(1);
 
 pub struct PodSecurity {
     reads: Reads,
+    configuration: Configuration,
 }
 
 impl PodSecurity {
-    pub fn new(reads: &Reads) -> Self {
-        Self { reads: reads.clone() }
+    pub fn new(reads: &Reads) -> std::result::Result<Self, String> {
+        let configuration = Configuration::read(reads.configurations.get("PodSecurity"))?;
+        Ok(Self { reads: reads.clone(), configuration })
+    }
+
+    /// Whether nothing is asked of this request.
+    fn is_exempt(&self, a: &Attributes<'_>) -> bool {
+        let why = self.configuration.exempts(a.namespace, &a.user.name);
+        why.inspect(|why| a.annotations.add(EXEMPT, *why)).is_some()
+    }
+
+    fn is_exempt_class(&self, a: &Attributes<'_>, spec: &Value) -> bool {
+        let exempt = self.configuration.exempts_class(spec["runtimeClassName"].as_str());
+        if exempt {
+            a.annotations.add(EXEMPT, "runtimeClass");
+        }
+        exempt
     }
 
     /// What the labels of the namespace say.
@@ -66,11 +85,12 @@ impl PodSecurity {
             shelf = self.reads.shelf("", "namespaces")?;
         }
         let labels = shelf.get("", namespace).ok_or_else(missing)?.labels();
-        Ok(Policy::of_labels(|wanted| labels.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.as_ref())))
+        let label = |wanted: &str| labels.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.as_ref());
+        Ok(Policy::of_labels(&self.configuration, label))
     }
 
     async fn pod(&self, a: &mut Attributes<'_>, pod: &Value) -> Result<()> {
-        if HARMLESS.contains(&a.subresource) {
+        if HARMLESS.contains(&a.subresource) || self.is_exempt(a) {
             return Ok(());
         }
         let policy = self.policy(a.namespace).await?;
@@ -79,6 +99,9 @@ impl PodSecurity {
             return Ok(());
         }
         if a.old.is_some_and(|old| !has_new_image(&old["spec"], &pod["spec"])) {
+            return Ok(());
+        }
+        if self.is_exempt_class(a, &pod["spec"]) {
             return Ok(());
         }
         let subject = Subject { metadata: &pod["metadata"], spec: &pod["spec"] };
@@ -94,6 +117,9 @@ impl PodSecurity {
 
     /// What makes pods is only warned of: its pods are refused when they are made.
     async fn workload(&self, a: &mut Attributes<'_>, template: &Value) -> Result<()> {
+        if self.is_exempt(a) || self.is_exempt_class(a, &template["spec"]) {
+            return Ok(());
+        }
         // A namespace that is not there is another plugin's to refuse.
         if let Ok(policy) = self.policy(a.namespace).await {
             let subject = Subject { metadata: &template["metadata"], spec: &template["spec"] };
@@ -104,21 +130,51 @@ impl PodSecurity {
     }
 
     async fn namespace(&self, a: &mut Attributes<'_>, namespace: &Value) -> Result<()> {
-        let of = |namespace: &Value| Policy::of_labels(|key| namespace["metadata"]["labels"][key].as_str());
-        let (new, old) = (of(namespace), a.old.map(of));
+        let (new, old) = (self.of_namespace(namespace), a.old.map(|old| self.of_namespace(old)));
         if !new.errors.is_empty() && old.as_ref().is_none_or(|old| old.errors != new.errors) {
             return Err(Status::invalid(&a.resource.kind, a.name, &refused(&new)));
         }
-        let Some(old) = old.map(|old| old.enforce) else { return Ok(()) };
         let (enforce, name) = (new.enforce, object::name(namespace));
+        let exempt = self.configuration.exempts_namespace(name);
+        let Some(old) = old.map(|old| old.enforce) else {
+            if exempt {
+                self.warn_exempt(a, namespace, &new);
+            }
+            return Ok(());
+        };
         let eased = enforce.version == old.version && enforce.level <= old.level;
         if enforce.level == Level::Privileged || eased {
+            return Ok(());
+        }
+        if exempt {
+            self.warn_exempt(a, namespace, &new);
             return Ok(());
         }
         for warning in self.existing(name, enforce).await? {
             push(a, warning);
         }
         Ok(())
+    }
+
+    fn of_namespace(&self, namespace: &Value) -> Policy {
+        Policy::of_labels(&self.configuration, |key| object::label(namespace, key))
+    }
+
+    /// That what the labels of an exempt namespace ask for will not be.
+    fn warn_exempt(&self, a: &mut Attributes<'_>, namespace: &Value, policy: &Policy) {
+        let Configuration { enforce, audit, warn, .. } = self.configuration;
+        if policy.is_privileged() || (policy.enforce, policy.audit, policy.warn) == (enforce, audit, warn) {
+            return;
+        }
+        let said = |mode: &str| {
+            let label = |suffix: &str| format!("pod-security.kubernetes.io/{mode}{suffix}");
+            ["", "-version"].iter().any(|suffix| object::label(namespace, &label(suffix)).is_some())
+        };
+        let modes = [("enforce", policy.enforce), ("audit", policy.audit), ("warn", policy.warn)];
+        let ignored = modes.iter().filter(|(mode, standard)| standard.level != Level::Privileged && said(mode));
+        let ignored: Vec<_> = ignored.map(|(mode, standard)| format!("{mode}={standard}")).collect();
+        let (name, ignored) = (quote(object::name(namespace)), ignored.join(", "));
+        push(a, format!("namespace {name} is exempt from Pod Security, and the policy ({ignored}) will be ignored"));
     }
 
     /// What to warn of when the pods of a namespace are to keep another standard from now on.

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use super::configuration::Configuration;
+
 const PREFIX: &str = "pod-security.kubernetes.io/";
-const LEVELS: &str = "must be one of privileged, baseline, restricted";
-const VERSIONS: &str = "must be \"latest\" or \"v1.x\"";
+pub const LEVELS: &str = "must be one of privileged, baseline, restricted";
+pub const VERSIONS: &str = "must be \"latest\" or \"v1.x\"";
 
 /// From the most to the least that is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,10 +44,10 @@ pub struct Policy {
 pub const OPEN: Standard = Standard { level: Level::Privileged, version: Version::Latest };
 
 impl Policy {
-    /// From the labels of a namespace. A level that cannot be read is enforced as the strictest and not warned of.
-    pub fn of_labels<'a>(label: impl Fn(&str) -> Option<&'a str>) -> Self {
+    /// From the labels of a namespace; `defaults` hold where they say nothing. A level that cannot be read is enforced as the strictest and not warned of.
+    pub fn of_labels<'a>(defaults: &Configuration, label: impl Fn(&str) -> Option<&'a str>) -> Self {
         let mut errors = Vec::new();
-        let mut enforce = OPEN;
+        let mut enforce = defaults.enforce;
         let mut is_level_given = false;
         if let Some(level) = read(&label, "pod-security.kubernetes.io/enforce", LEVELS, Level::parse, &mut errors) {
             is_level_given = level.is_some();
@@ -54,15 +56,22 @@ impl Policy {
         let version = |name, errors: &mut Vec<_>| {
             read(&label, name, VERSIONS, Version::parse, errors).map(|version| version.unwrap_or(Version::Latest))
         };
-        enforce.version = version("pod-security.kubernetes.io/enforce-version", &mut errors).unwrap_or(Version::Latest);
-        let audit = read(&label, "pod-security.kubernetes.io/audit", LEVELS, Level::parse, &mut errors).flatten();
+        if let Some(version) = version("pod-security.kubernetes.io/enforce-version", &mut errors) {
+            enforce.version = version;
+        }
+        let audit = read(&label, "pod-security.kubernetes.io/audit", LEVELS, Level::parse, &mut errors);
         let audit_version = version("pod-security.kubernetes.io/audit-version", &mut errors);
-        let audit =
-            Standard { level: audit.unwrap_or(Level::Privileged), version: audit_version.unwrap_or(Version::Latest) };
+        let or_open = |level: Option<Level>| level.unwrap_or(Level::Privileged);
+        let audit = Standard {
+            level: audit.map_or(defaults.audit.level, or_open),
+            version: audit_version.unwrap_or(defaults.audit.version),
+        };
         let warned = read(&label, "pod-security.kubernetes.io/warn", LEVELS, Level::parse, &mut errors);
-        let mut warn = Standard { level: warned.flatten().unwrap_or(Level::Privileged), version: Version::Latest };
         let warned_version = version("pod-security.kubernetes.io/warn-version", &mut errors);
-        warn.version = warned_version.unwrap_or(Version::Latest);
+        let mut warn = Standard {
+            level: warned.map_or(defaults.warn.level, or_open),
+            version: warned_version.unwrap_or(defaults.warn.version),
+        };
         // What is enforced on pods is warned of where workloads make them.
         if warned.is_none() && is_level_given && enforce.level > warn.level {
             warn.level = enforce.level;
@@ -96,7 +105,7 @@ fn read<'a, T>(
 }
 
 impl Level {
-    fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "privileged" => Self::Privileged,
             "baseline" => Self::Baseline,
@@ -107,7 +116,7 @@ impl Level {
 }
 
 impl Version {
-    fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         if text == "latest" {
             return Some(Self::Latest);
         }
@@ -142,7 +151,7 @@ mod tests {
         let label = |wanted: &str| {
             labels.iter().find(|(key, _)| wanted.strip_prefix(PREFIX) == Some(*key)).map(|(_, value)| *value)
         };
-        let policy = Policy::of_labels(label);
+        let policy = Policy::of_labels(&Configuration::default(), label);
         (format!("{} {}", policy.enforce, policy.warn), policy.errors.len())
     }
 

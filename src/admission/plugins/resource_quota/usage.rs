@@ -268,8 +268,8 @@ fn pod_in_scope(pod: &Value, scope: &str, operator: &str, values: &Value) -> boo
     match scope {
         "Terminating" => is_terminating(pod),
         "NotTerminating" => !is_terminating(pod),
-        "BestEffort" => is_best_effort(&pod["spec"]),
-        "NotBestEffort" => !is_best_effort(&pod["spec"]),
+        "BestEffort" => pod::is_best_effort(&pod["spec"]),
+        "NotBestEffort" => !pod::is_best_effort(&pod["spec"]),
         "PriorityClass" => {
             let class = text(&pod["spec"], "priorityClassName");
             let classes: &[&str] = if class.is_empty() { &[] } else { &[class] };
@@ -302,17 +302,6 @@ fn sets_amounts(spec: &Value) -> bool {
         let names = pod::amounts(spec, list);
         names.keys().any(|name| matches!(name.as_str(), "cpu" | "memory") || is_huge_page(name))
     })
-}
-
-/// Quality of service: no container asks for, or is bounded in, cpu or memory.
-fn is_best_effort(spec: &Value) -> bool {
-    let asks = |holder: &Value| {
-        ["requests", "limits"].iter().any(|list| {
-            let amounts = pod::amounts(holder, list);
-            ["cpu", "memory"].iter().any(|name| amounts.get(*name).is_some_and(|amount| amount.sign() > 0))
-        })
-    };
-    !asks(spec) && !items(spec, CONTAINERS).chain(items(spec, INIT_CONTAINERS)).any(asks)
 }
 
 fn crosses_namespaces(affinity: &Value) -> bool {
