@@ -2,15 +2,20 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -25,12 +30,14 @@ use crate::auth::certificate::Peer;
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     pub headers: usize,
+    pub header_count: usize,
     pub streams: u32,
     pub stream_window: u32,
     pub connection_window: u32,
     pub connections: usize,
     pub handshake: Duration,
     pub header_read: Duration,
+    pub idle: Duration,
     pub keep_alive: Duration,
     pub drain: Duration,
 }
@@ -41,6 +48,70 @@ pub struct Connection {
     pub peer: Peer,
     /// Fires when the server wants to end: long answers should come to their end.
     pub draining: CancellationToken,
+    /// Fires when no more requests should come over this connection.
+    parting: CancellationToken,
+    /// Requests that have come, and those of them that are not yet answered whole.
+    come: AtomicUsize,
+    open: AtomicUsize,
+}
+
+/// A request that is not yet answered whole.
+struct Open(Arc<Connection>);
+
+/// A body, until whose end its request is open.
+struct Sent {
+    body: Body,
+    _open: Open,
+}
+
+impl Connection {
+    fn new(remote: SocketAddr, peer: Peer, draining: CancellationToken) -> Arc<Self> {
+        let parting = draining.child_token();
+        Arc::new(Self { remote, peer, draining, parting, come: AtomicUsize::new(0), open: AtomicUsize::new(0) })
+    }
+
+    /// Has the client open a new connection for what comes next; what is under way goes on here.
+    pub fn part(&self) {
+        self.parting.cancel();
+    }
+
+    fn begin(self: &Arc<Self>) -> Open {
+        self.come.fetch_add(1, Ordering::AcqRel);
+        self.open.fetch_add(1, Ordering::AcqRel);
+        Open(self.clone())
+    }
+
+    fn come(&self) -> usize {
+        self.come.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing is under way and nothing has been since only `come` requests had come.
+    fn rests_since(&self, come: usize) -> bool {
+        self.come() == come && self.open.load(Ordering::Acquire) == 0
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl http_body::Body for Sent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Answers requests. Cloned for each connection.
@@ -117,26 +188,54 @@ async fn connection<H: Handler>(
         acceptor.accept(stream).await.ok()
     };
     let Ok(Some(stream)) = tokio::time::timeout(bounds.handshake, handshake).await else { return };
-    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let session = stream.get_ref().1;
+    let chain = session.peer_certificates().unwrap_or_default();
     let peer = Peer::new(chain.iter().map(|c| c.clone().into_owned()).collect());
-    let connection = Arc::new(Connection { remote, peer, draining: stop.clone() });
+    let speaks_http2 = session.alpn_protocol() == Some(b"h2");
+    let connection = Connection::new(remote, peer, stop);
+    converse(stream, speaks_http2, &connection, handler, bounds).await;
+}
+
+/// Serves one connection to its end: the client's, the server's, or that of patience with a client that says nothing.
+async fn converse<S, H>(stream: S, speaks_http2: bool, connection: &Arc<Connection>, handler: H, bounds: Bounds)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    let of = connection.clone();
     let service = service_fn(move |request| {
-        let (handler, connection) = (handler.clone(), connection.clone());
-        async move { Ok::<_, Infallible>(handler.handle(connection, request).await) }
+        let (handler, connection, open) = (handler.clone(), of.clone(), of.begin());
+        async move {
+            let response = handler.handle(connection, request).await;
+            Ok::<_, Infallible>(response.map(|body| Sent { body, _open: open }))
+        }
     });
-    let builder = http(bounds);
+    // What was agreed on is spoken: nobody is waited for to say which it is.
+    let builder = if speaks_http2 { http(bounds).http2_only() } else { http(bounds).http1_only() };
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);
-    tokio::select! {
-        result = serving.as_mut() => {
-            if let Err(error) = result {
-                tracing::debug!(%remote, error = %error, "connection ended");
+    let mut parted = false;
+    loop {
+        let come = connection.come();
+        let patience = if come == 0 { bounds.header_read } else { bounds.idle };
+        tokio::select! {
+            result = serving.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(remote = %connection.remote, error = %error, "connection ended");
+                }
+                return;
             }
-            return;
+            () = connection.parting.cancelled(), if !parted => {
+                parted = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            () = tokio::time::sleep(patience) => if connection.rests_since(come) {
+                serving.as_mut().graceful_shutdown();
+                let _ = tokio::time::timeout(bounds.handshake, serving).await;
+                return;
+            }
         }
-        () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
     }
-    let _ = serving.await;
 }
 
 fn http(bounds: Bounds) -> Builder<TokioExecutor> {
@@ -146,6 +245,7 @@ fn http(bounds: Bounds) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header_read)
         .max_buf_size(bounds.headers)
+        .max_headers(bounds.header_count)
         .keep_alive(true);
     builder
         .http2()
@@ -164,4 +264,147 @@ async fn refuse_plain(mut stream: TcpStream) {
     let mut begun = [0; 1024];
     let _ = stream.read(&mut begun).await;
     let _ = stream.write_all(PLAIN_HTTP).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Version;
+    use http_body_util::Empty;
+    use hyper::client::conn::http2;
+    use tokio::io::DuplexStream;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        headers: 64 << 10,
+        header_count: 200,
+        streams: 100,
+        stream_window: 1 << 16,
+        connection_window: 1 << 20,
+        connections: 10,
+        handshake: Duration::from_secs(10),
+        header_read: Duration::from_secs(30),
+        idle: Duration::from_secs(90),
+        keep_alive: Duration::from_secs(30),
+        drain: Duration::from_secs(1),
+    };
+
+    /// Answers `ok`; `/wait` when it is told to, `/part` after having parted.
+    #[derive(Clone, Default)]
+    struct Answers(Arc<Notify>);
+
+    impl Handler for Answers {
+        async fn handle(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
+            match request.uri().path() {
+                "/wait" => self.0.notified().await,
+                "/part" => connection.part(),
+                _ => {}
+            }
+            Response::new("ok".into())
+        }
+    }
+
+    /// The client's end of a connection, and the task that serves it.
+    fn open(http2: bool, handler: Answers) -> (DuplexStream, tokio::task::JoinHandle<()>) {
+        let (client, server) = tokio::io::duplex(4 << 20);
+        let remote = SocketAddr::from(([127, 0, 0, 1], 1));
+        let connection = Connection::new(remote, Peer::new(Vec::new()), CancellationToken::new());
+        let serving = tokio::spawn(async move { converse(server, http2, &connection, handler, BOUNDS).await });
+        (client, serving)
+    }
+
+    /// What the server says until it ends the connection.
+    async fn said(client: &mut DuplexStream) -> String {
+        let mut bytes = Vec::new();
+        let _ = client.read_to_end(&mut bytes).await;
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    type Sender = http2::SendRequest<Empty<Bytes>>;
+
+    async fn speak(client: DuplexStream) -> Sender {
+        let shake = http2::handshake(TokioExecutor::new(), TokioIo::new(client)).await;
+        let (sender, connection) = shake.expect("HTTP/2");
+        tokio::spawn(connection);
+        sender
+    }
+
+    async fn get(sender: &mut Sender, path: &str, header: &str) -> Result<u16, hyper::Error> {
+        let request = Request::get(format!("https://s{path}")).version(Version::HTTP_2).header("x", header);
+        let response = sender.send_request(request.body(Empty::new()).expect("a request")).await?;
+        Ok(response.status().as_u16())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_loris_whoever_sends_headers_slowly_is_cut_off() {
+        let (client, serving) = open(false, Answers::default());
+        let (mut reader, mut writer) = tokio::io::split(client);
+        let dripping = tokio::spawn(async move {
+            let _ = writer.write_all(b"GET / HTTP/1.1\r\nhost: s\r\n").await;
+            while writer.write_all(b"x: y\r\n").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        });
+        let begun = tokio::time::Instant::now();
+        let mut bytes = Vec::new();
+        let _ = reader.read_to_end(&mut bytes).await;
+        assert!(begun.elapsed() <= BOUNDS.header_read + Duration::from_secs(1), "{:?}", begun.elapsed());
+        serving.await.expect("it ends");
+        dripping.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_loris_whoever_says_nothing_is_cut_off() {
+        for http2 in [false, true] {
+            let (mut client, serving) = open(http2, Answers::default());
+            let begun = tokio::time::Instant::now();
+            said(&mut client).await;
+            serving.await.expect("it ends");
+            assert!(begun.elapsed() <= BOUNDS.header_read + BOUNDS.handshake, "{http2}: {:?}", begun.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_ends_and_a_busy_one_does_not() {
+        let handler = Answers::default();
+        let (client, serving) = open(true, handler.clone());
+        let mut sender = speak(client).await;
+        let mut waiting = sender.clone();
+        let slow = tokio::spawn(async move { get(&mut waiting, "/wait", "").await });
+        tokio::time::sleep(3 * BOUNDS.idle).await;
+        assert!(!serving.is_finished(), "a request is open");
+        handler.0.notify_one();
+        assert_eq!(slow.await.expect("a task").expect("an answer"), 200);
+        assert_eq!(get(&mut sender, "/", "").await.expect("still open"), 200);
+        tokio::time::sleep(3 * BOUNDS.idle).await;
+        assert!(serving.is_finished() && get(&mut sender, "/", "").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn oversized_headers_are_refused_and_nothing_is_kept() {
+        let (mut client, _serving) = open(false, Answers::default());
+        let long = "y".repeat(BOUNDS.headers);
+        client.write_all(format!("GET / HTTP/1.1\r\nhost: s\r\nx: {long}\r\n\r\n").as_bytes()).await.expect("sent");
+        assert!(said(&mut client).await.starts_with("HTTP/1.1 431 "));
+
+        let (mut client, _serving) = open(false, Answers::default());
+        let many = "x: y\r\n".repeat(BOUNDS.header_count + 1);
+        client.write_all(format!("GET / HTTP/1.1\r\nhost: s\r\n{many}\r\n").as_bytes()).await.expect("sent");
+        assert!(said(&mut client).await.starts_with("HTTP/1.1 431 "));
+
+        let (client, _serving) = open(true, Answers::default());
+        let mut sender = speak(client).await;
+        assert_eq!(get(&mut sender, "/", &long).await.expect("an answer"), 431);
+        assert_eq!(get(&mut sender, "/", "short").await.expect("an answer"), 200);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_parted_from_gets_the_answer_and_comes_again_elsewhere() {
+        let (client, serving) = open(true, Answers::default());
+        let mut sender = speak(client).await;
+        assert_eq!(get(&mut sender, "/part", "").await.expect("an answer"), 200);
+        serving.await.expect("it ends");
+        assert!(get(&mut sender, "/", "").await.is_err());
+    }
 }

@@ -200,12 +200,14 @@ fn version() -> crate::model::value::Value {
 fn bounds() -> Bounds {
     Bounds {
         headers: limits::HEADERS,
+        header_count: limits::HEADER_COUNT,
         streams: limits::STREAMS,
         stream_window: limits::STREAM_WINDOW,
         connection_window: limits::CONNECTION_WINDOW,
         connections: limits::CONNECTIONS,
         handshake: limits::HANDSHAKE,
         header_read: limits::HEADER_READ,
+        idle: limits::IDLE,
         keep_alive: limits::KEEP_ALIVE,
         drain: limits::DRAIN,
     }

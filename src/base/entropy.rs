@@ -52,6 +52,11 @@ impl Entropy {
         if end == 0 { 0 } else { self.with(|rng| rng.random_range(0..end)) }
     }
 
+    /// True with this chance: 0 never, 1 always.
+    pub fn happens(&self, chance: f64) -> bool {
+        chance > 0.0 && self.with(|rng| rng.random_range(0.0..1.0)) < chance
+    }
+
     /// `base` lengthened by up to `fraction` of itself.
     pub fn jitter(&self, base: Duration, fraction: f64) -> Duration {
         base + base.mul_f64(self.with(|rng| rng.random_range(0.0..1.0)) * fraction)
@@ -71,5 +76,7 @@ mod tests {
         let (a, b) = (Entropy::seeded(7), Entropy::seeded(7));
         assert_eq!((a.uid(), a.name_suffix(), a.below(9)), (b.uid(), b.name_suffix(), b.below(9)));
         assert_eq!(a.uid().len(), 36);
+        let happened = (0..1000).filter(|_| a.happens(0.25)).count();
+        assert!((200..300).contains(&happened) && !a.happens(0.0) && a.happens(1.0), "{happened}");
     }
 }

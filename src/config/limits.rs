@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const BODY: usize = 3 * 1024 * 1024;
 /// Bytes of a request's headers.
 pub const HEADERS: usize = 1024 * 1024;
+/// How many headers those may be (HTTP/1.1).
+pub const HEADER_COUNT: usize = 1_000;
 /// Streams of an HTTP/2 connection: clients keep one watch a resource open on one connection.
 pub const STREAMS: u32 = 2_000;
 /// Bytes that may be under way on one HTTP/2 stream.
@@ -16,18 +18,16 @@ pub const CONNECTION_WINDOW: u32 = 25 * 1024 * 1024;
 pub const CONNECTIONS: usize = 50_000;
 /// How long a TLS handshake may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a request's headers may take to arrive.
+/// How long a request's headers may take to arrive, and a new connection's first request.
 pub const HEADER_READ: Duration = Duration::from_secs(30);
+/// A connection without requests is ended between this and twice this (stock: 90 s).
+pub const IDLE: Duration = Duration::from_secs(90);
 /// A connection that says nothing is asked whether it still lives after this, and given as long to answer.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long a request may take that neither watches nor streams (stock: `--request-timeout`).
 pub const REQUEST: Duration = Duration::from_secs(60);
 /// Watches end by themselves after this time to twice this time (stock: `--min-request-timeout`).
 pub const WATCH: Duration = Duration::from_secs(1800);
-/// Requests at once that do not change anything (stock: `--max-requests-inflight`).
-pub const READS: usize = 400;
-/// Requests at once that do (stock: `--max-mutating-requests-inflight`).
-pub const WRITES: usize = 200;
 /// Answers smaller than this are not compressed (stock: 128 KiB).
 pub const GZIP_FROM: usize = 128 * 1024;
 /// How long a shutdown waits for requests under way.
