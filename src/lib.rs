@@ -13,6 +13,7 @@ pub mod cache;
 pub mod pki;
 pub mod auth;
 pub mod audit;
+pub mod fairness;
 pub mod admission;
 pub mod registry;
 pub mod apiserver;

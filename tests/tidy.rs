@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["pki"],
     &["auth"],
     &["audit"],
+    &["fairness"],
     &["admission"],
     &["registry"],
     &["apiserver", "controllers", "scheduler"],

@@ -171,6 +171,11 @@ impl Watcher {
         }
     }
 
+    /// Whether some of the state with which the watch begins is still to come.
+    pub fn is_beginning(&self) -> bool {
+        self.initial.is_some()
+    }
+
     /// Everything up to this revision that the watcher was to see has been given out: what a bookmark may say, once the
     /// initial state is.
     pub fn progress(&self) -> Revision {
