@@ -97,6 +97,7 @@ impl Exchange<'_> {
             }
             ["metrics"] => Ok(respond(200, "text/plain; version=0.0.4; charset=utf-8", self.server.metrics.text())),
             ["version"] => self.version(reads),
+            ["debug", "api_priority_and_fairness", name] if !path.ends_with('/') => Ok(self.dump(name)),
             ["openapi", "v2"] if !path.ends_with('/') => self.openapi_v2(),
             ["openapi", "v3"] => self.openapi_index(),
             ["openapi", "v3", rest @ ..] => self.openapi_v3(&rest.join("/")),
@@ -107,6 +108,14 @@ impl Exchange<'_> {
             [""] if reads => self.paths(),
             ["api" | "apis", ..] => self.discovery(&segments, reads),
             _ => Ok(not_found()),
+        }
+    }
+
+    fn dump(&self, name: &str) -> Response<Body> {
+        let details = self.query.first("includeRequestDetails").is_some_and(|value| !value.is_empty());
+        match self.server.fairness.dump(name, details) {
+            Some(text) => respond(200, "text/plain; charset=utf-8", text),
+            None => not_found(),
         }
     }
 

@@ -8,6 +8,7 @@ use super::audited::Recording;
 use super::bodies::{self, Decoded, Expected};
 use super::query::Query;
 use super::respond::Body;
+use super::seats::Held;
 use super::server::Server;
 use crate::codec::answer::object;
 use crate::codec::answer::subject::{Include, Style, Subject};
@@ -31,6 +32,8 @@ pub struct Exchange<'a> {
     pub body: Option<hyper::body::Incoming>,
     pub caller: Caller,
     pub record: Recording,
+    /// Its seat among the requests, taken by what outlives the handler.
+    pub held: Held,
 }
 
 impl Exchange<'_> {

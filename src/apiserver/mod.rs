@@ -3,7 +3,7 @@
 //! It owns nothing that lasts; what it knows of objects it asks the registry. It never writes to the store.
 //!
 //! In reading order: `listen` (sockets, TLS, connections), `route` and `query` (what a URL asks for), `server` (the way of
-//! every request), `exchange` (one request in hand), `audited` (what its record has),
+//! every request), `seats` (its place among the others), `exchange` (one request in hand), `audited` (what its record has),
 //! `options`, `bodies`, `objects` (the verbs), `watches`,
 //! `subresources`, `reviews`, `documents` (discovery, OpenAPI, version), `health`, `metrics`, `respond`, `compress`.
 
@@ -21,6 +21,7 @@ pub mod query;
 pub mod respond;
 pub mod reviews;
 pub mod route;
+pub mod seats;
 pub mod server;
 pub mod subresources;
 pub mod watches;

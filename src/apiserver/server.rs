@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::header::{HeaderValue, WARNING};
-use http::{Request, Response, request};
+use http::{Request, Response, Version, request};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::audited::{self, AUDIT_ID, Recording};
 use super::compress;
@@ -20,10 +21,12 @@ use super::query::Query;
 use super::respond::Body;
 use super::reviews::Tokens;
 use super::route::{Route, Target, is_segment, route};
+use super::seats::{self, Held, Located};
 use crate::auth::authenticator::{Authenticator, Proofs};
 use crate::auth::authorizer::{Attributes, Operator, Requirement, Resource as Asked, Target as Wanted};
 use crate::auth::identity::User;
 use crate::auth::impersonation::Impersonation;
+use crate::fairness::gate::{self, Admission, Fairness, Marks};
 use crate::model::names::GroupVersionKind;
 use crate::model::selector::field::{FieldSelector, Term};
 use crate::model::status::{Result, Status};
@@ -50,6 +53,8 @@ pub struct Limits {
     pub request: Duration,
     /// The least that a watch lives which does not say how long.
     pub watch: Duration,
+    /// The chance that a request over HTTP/2 has its client open a new connection.
+    pub goaway: f64,
 }
 
 /// The API server. Cheap to clone.
@@ -65,6 +70,7 @@ pub struct Parts {
     pub documents: Documents,
     pub health: Health,
     pub metrics: Metrics,
+    pub fairness: Fairness,
     pub limits: Limits,
 }
 
@@ -79,6 +85,9 @@ impl std::ops::Deref for Server {
 impl Handler for Server {
     async fn handle(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
         let started = self.registry.clock.instant();
+        if request.version() == Version::HTTP_2 && self.registry.entropy.happens(self.limits.goaway) {
+            connection.part();
+        }
         let (mut head, body) = request.into_parts();
         let id = audited::id(&head.headers, &self.registry.entropy);
         let (verb, mut response) = self.respond(&connection, &mut head, body, &id).await;
@@ -110,37 +119,63 @@ impl Server {
             Route::Other { verb, .. } => verb,
         };
         let mut record = None;
-        let mut caller = match self.identify(connection, head, &route, &query, (id, &mut record)).await {
+        let caller = match self.identify(connection, head, &route, &query, (id, &mut record)).await {
             Ok(caller) => caller,
             Err(status) if status.code == 401 => {
                 return (verb, audited::unauthenticated(record, failure(&status, asked(head, &query))).await);
             }
             Err(status) => return (verb, audited::answered(record, failure(&status, asked(head, &query))).await),
         };
-        let head = &*head;
-        caller.agent = agent(header(head, "user-agent")).into();
-        let mut exchange = Exchange { server: self, head, query, body: Some(body), caller, record };
-        let limit = if is_long(&route) { Duration::MAX } else { self.limits.request };
-        let handled = tokio::time::timeout(
-            limit.min(Duration::from_secs(u32::MAX.into())),
-            AssertUnwindSafe(dispatch(&mut exchange, connection, &route)).catch_unwind(),
-        )
-        .await;
-        let mut response = match handled {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(status))) => failure(&status, exchange.asked()),
-            Ok(Err(why)) => return (verb, audited::panicked(exchange.record, head, why).await),
-            Err(_) => failure(
-                &Status::timeout("Timeout: request did not complete within requested timeout", 0),
-                exchange.asked(),
-            ),
-        };
-        warn(&mut response, &exchange.caller);
-        let response = audited::answered(exchange.record, response).await;
-        (verb, compress::answer(response, head, self.limits.gzip))
+        let located = Arc::new(Located { uri: uri.clone(), route });
+        let (marks, mut response) = self.admit(connection, head, &located, query, body, (caller, record)).await;
+        if let Some(marks) = marks {
+            marks.put(response.headers_mut());
+        }
+        (verb, response)
     }
 
-    /// Who asks, if they may ask for this at all. The record begins as soon as that is known.
+    /// The answer for somebody who is known, if they may ask for this at all, once there is a seat for them.
+    async fn admit(
+        &self,
+        connection: &Connection,
+        head: &request::Parts,
+        located: &Arc<Located>,
+        query: Query<'_>,
+        body: Incoming,
+        (mut caller, record): (Caller, Recording),
+    ) -> (Option<Marks>, Response<Body>) {
+        let (user, route) = (caller.user.clone(), &located.route);
+        let fields = selected_fields(route, &query);
+        let name = selected_name(&fields);
+        let fields = requirements(&fields);
+        let attributes = attributes(&user, route, &name, &fields);
+        let arrived = self.registry.clock.instant();
+        let (mut marks, mut held) = (None, Held::default());
+        if seats::needs_seat(route) {
+            let asked = gate::Asked { attributes, listing: seats::listing(route, &query), arrived };
+            let Admission { marks: by, seat } = self.fairness.enter(&asked, || located.told()).await;
+            marks = by;
+            match seat {
+                Ok(seat) => held.seat = seat,
+                Err(refused) => return (marks, audited::answered(record, seats::refuse(refused)).await),
+            }
+        }
+        let verdict = self.registry.authorizer.authorize(&attributes);
+        caller.annotations.decided(&verdict);
+        if !verdict.is_allowed() {
+            let status = attributes.forbidden(&verdict.reason.to_string());
+            return (marks, audited::answered(record, failure(&status, asked(head, &query))).await);
+        }
+        if let ("watch", Wanted::Resource(resource)) = (attributes.verb, &attributes.target) {
+            held.watching = self.fairness.watch(resource);
+        }
+        caller.agent = agent(header(head, "user-agent")).into();
+        let exchange = Exchange { server: self, head, query, body: Some(body), caller, record, held };
+        let limit = if seats::is_long(route) { Duration::from_secs(u32::MAX.into()) } else { self.limits.request };
+        (marks, exchange.serve(connection, route, arrived + limit).await)
+    }
+
+    /// Who asks, and whom they stand for. The record begins as soon as the first is known.
     async fn identify(
         &self,
         connection: &Connection,
@@ -149,7 +184,7 @@ impl Server {
         query: &Query<'_>,
         (id, record): (&HeaderValue, &mut Recording),
     ) -> Result<Caller> {
-        let path = head.uri.path().to_owned();
+        let (path, version) = (head.uri.path().to_owned(), head.version);
         let proofs = Proofs { headers: &mut head.headers, path: &path, peer: Some(&connection.peer) };
         let accepted = self.authenticator.authenticate(proofs);
         let fields = selected_fields(route, query);
@@ -160,21 +195,19 @@ impl Server {
             Err(_) => (User::nobody(), None),
         };
         let asked = attributes(&user, route, &name, &fields);
+        // Streams are dear: whoever nobody knows gets one request a connection (CVE-2023-44487, CVE-2023-39325).
+        if (accepted.is_err() || user.is_anonymous()) && version == Version::HTTP_2 {
+            connection.part();
+        }
         *record = audited::begin(&self.registry, &asked, id, head, connection.remote.ip());
         if let Err(why) = &accepted {
             tracing::debug!(why = why.0, "unauthenticated");
             return Err(Status::unauthorized());
         }
-        let annotations = audited::received(record, is_long(route), notes).await?;
+        let annotations = audited::received(record, seats::is_long(route), notes).await?;
         if let Some(other) = self.impersonation.check(&mut head.headers, &asked, &self.registry.authorizer)? {
             audited::impersonated(record, &other);
             user = other.user;
-        }
-        let asked = attributes(&user, route, &name, &fields);
-        let verdict = self.registry.authorizer.authorize(&asked);
-        annotations.decided(&verdict);
-        if !verdict.is_allowed() {
-            return Err(asked.forbidden(&verdict.reason.to_string()));
         }
         let mut caller = Caller { annotations, ..Caller::new(user, "") };
         notes.into_iter().flat_map(|notes| &notes.warnings).for_each(|warning| caller.warn(warning.as_str()));
@@ -231,17 +264,6 @@ fn agent(user_agent: &str) -> &str {
     user_agent
 }
 
-/// Whether a request may take longer than others: it watches or streams.
-fn is_long(route: &Route) -> bool {
-    match route {
-        Route::Resource(target) => {
-            target.verb == "watch"
-                || matches!(target.subresource.as_str(), "exec" | "attach" | "portforward" | "log" | "proxy")
-        }
-        Route::Other { .. } => false,
-    }
-}
-
 /// Adds what the caller is warned of (RFC 7234, code 299), within bounds.
 fn warn(response: &mut Response<Body>, caller: &Caller) {
     let mut left = WARNINGS_BYTES;
@@ -280,6 +302,22 @@ async fn dispatch(exchange: &mut Exchange<'_>, connection: &Connection, route: &
 }
 
 impl Exchange<'_> {
+    /// The answer, or what stands for it when there is none by the deadline.
+    async fn serve(mut self, connection: &Connection, route: &Route, deadline: Instant) -> Response<Body> {
+        let dispatched = AssertUnwindSafe(dispatch(&mut self, connection, route)).catch_unwind();
+        let mut response = match tokio::time::timeout_at(deadline, dispatched).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(status))) => failure(&status, self.asked()),
+            Ok(Err(why)) => return audited::panicked(self.record, self.head, why).await,
+            Err(_) => {
+                failure(&Status::timeout("Timeout: request did not complete within requested timeout", 0), self.asked())
+            }
+        };
+        warn(&mut response, &self.caller);
+        let response = seats::hold(audited::answered(self.record, response).await, self.held);
+        compress::answer(response, self.head, self.server.limits.gzip)
+    }
+
     async fn resource(&mut self, target: &Target, connection: &Connection) -> Result<Response<Body>> {
         let catalog = self.server.registry.catalog.load();
         let Some(resource) = catalog.find(&target.group, &target.version, &target.resource) else {

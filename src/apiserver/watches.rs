@@ -14,6 +14,7 @@ use super::exchange::{Exchange, respond};
 use super::objects::{is_shared, offer, served, subject};
 use super::options;
 use super::respond::Body;
+use super::seats::Held;
 use crate::cache::event::{Kind, Slot};
 use crate::cache::watcher::{Next, Seen};
 use crate::codec::answer::subject::{Style, Subject};
@@ -21,6 +22,7 @@ use crate::codec::answer::watch::bookmark;
 use crate::codec::answer::watch::{self, Event};
 use crate::codec::negotiate::Media;
 use crate::codec::negotiate::accept::{MetaVersion, Offer, Shown};
+use crate::fairness::gate::Seat;
 use crate::model::revision::Revision;
 use crate::model::status::{Result, Status};
 use crate::registry::custom::objects as custom;
@@ -55,6 +57,8 @@ struct Stage {
     draining: CancellationToken,
     queue: VecDeque<Bytes>,
     over: bool,
+    /// Its seat until the first state is sent, and that it counts among the watches.
+    held: Held,
 }
 
 impl Exchange<'_> {
@@ -79,7 +83,7 @@ impl Exchange<'_> {
         let now = registry.clock.instant();
         let subject = subject(&at.resource);
         let converts = at.resource.converts();
-        let stage = Stage {
+        let mut stage = Stage {
             watch,
             resource: at.resource.clone(),
             shares: is_shared(style) && !converts,
@@ -92,7 +96,9 @@ impl Exchange<'_> {
             draining,
             queue: VecDeque::new(),
             over: false,
+            held: std::mem::take(&mut self.held),
         };
+        stage.settle();
         Ok(respond(200, kind, Body::Stream(Box::pin(stream(stage)))))
     }
 
@@ -160,7 +166,17 @@ impl Stage {
         }
     }
 
+    /// Who has the first state needs no seat.
+    fn settle(&mut self) {
+        if !self.watch.watcher.is_beginning() {
+            self.held.seat = Seat::default();
+        }
+    }
+
     fn take(&mut self, next: Next) {
+        if let Next::Synced(_) | Next::Ended(_) = next {
+            self.settle();
+        }
         match next {
             Next::Initial(object) => {
                 let event = served(&self.resource, object).and_then(|item| {

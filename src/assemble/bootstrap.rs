@@ -1,10 +1,12 @@
 //! What a fresh control plane has: namespaces, roles and bindings, priority classes, flow control, its own API services.
 //!
 //! The objects stand in `bootstrap.jsonl`, one a line. Each start makes those that are missing, and gives roles and
-//! bindings back what they lack, unless they say that they are not to be updated.
+//! bindings back what they lack, unless they say that they are not to be updated. Those of flow control are kept in
+//! `flow_control`.
 
 use futures_util::future::join_all;
 
+use super::flow_control;
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::object;
 use crate::model::status::{Result, Status};
@@ -16,18 +18,19 @@ const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 
 /// Makes what is missing. Called at each start, before the server is ready.
 pub async fn run(client: &Client) -> Result<()> {
-    let mut namespaces = Vec::new();
-    let mut others = Vec::new();
-    for line in OBJECTS.lines() {
-        let object: Value = serde_json::from_str(line).map_err(Status::internal)?;
-        if object["kind"] == "Namespace" { namespaces.push(object) } else { others.push(object) }
-    }
+    let objects = objects()?.into_iter().filter(|object| !flow_control::keeps(object));
+    let (namespaces, others): (Vec<Value>, Vec<Value>) = objects.partition(|object| object["kind"] == "Namespace");
     // Namespaced objects need their namespace; all others go to the store together, in few commits.
     for batch in [namespaces, others] {
         let made = join_all(batch.iter().map(|object| ensure(client, object))).await;
         made.into_iter().collect::<Result<Vec<()>>>()?;
     }
     Ok(())
+}
+
+/// All of them.
+pub fn objects() -> Result<Vec<Value>> {
+    OBJECTS.lines().map(|line| serde_json::from_str(line).map_err(Status::internal)).collect()
 }
 
 async fn ensure(client: &Client, wanted: &Value) -> Result<()> {
@@ -54,7 +57,7 @@ fn kind(object: &Value) -> Result<GroupVersionKind> {
 }
 
 /// Conditions that the objects have from the beginning.
-async fn set_status(client: &Client, target: Target<'_>, wanted: &Value) -> Result<()> {
+pub async fn set_status(client: &Client, target: Target<'_>, wanted: &Value) -> Result<()> {
     let Some(conditions) = wanted["status"]["conditions"].as_array() else { return Ok(()) };
     let now = client.registry().now().to_text();
     let mut conditions = conditions.clone();

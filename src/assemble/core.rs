@@ -19,6 +19,8 @@ use crate::base::tasks::Tasks;
 use crate::cache::handle::{Cache, Options};
 use crate::cache::limits::Limits as CacheLimits;
 use crate::config::flags::{Flags, StoreFlags};
+use crate::config::limits;
+use crate::fairness::gate::{Fairness, Limits as Bounds};
 use crate::model::duration::Duration as GoDuration;
 use crate::registry::core::{Parts, Registry};
 use crate::registry::hooks::services::ranges::Ranges;
@@ -112,6 +114,22 @@ fn configurations(flags: &Flags) -> Result<Configurations, StartError> {
     let file = flags.admission_control_config_file.as_ref().filter(|file| !file.as_os_str().is_empty());
     let read = file.map(|file| Configurations::load(file)).transpose();
     Ok(read.map_err(|why| StartError::Flag(format!("failed to read plugin config: {why}")))?.unwrap_or_default())
+}
+
+/// How requests share the server.
+pub fn fairness(flags: &Flags, registry: &Registry) -> Result<Fairness, StartError> {
+    let flags = &flags.fairness;
+    flags.check().map_err(StartError::Flag)?;
+    let count = |flag: i64| u64::try_from(flag).unwrap_or(0);
+    let bounds = Bounds {
+        reads: count(flags.max_requests_inflight),
+        writes: count(flags.max_mutating_requests_inflight),
+        request: limits::REQUEST,
+    };
+    match flags.enable_priority_and_fairness {
+        true => Ok(Fairness::open(&registry.cache, &registry.clock, bounds)?),
+        false => Ok(Fairness::without_priorities(&registry.clock, bounds)),
+    }
 }
 
 fn admission(flags: &Flags, reads: &Reads) -> Result<Chain, StartError> {

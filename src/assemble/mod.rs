@@ -2,14 +2,18 @@
 //!
 //! It owns the order in which parts start and end, and nothing else does. In reading order: `plane` (start and stop),
 //! `core` (the registry and what it stands on),
-//! `identity` (who is believed), `subjects` and `roles` (what identity reads of the cache), `bootstrap` (the objects of a
-//! fresh plane), `service` (the plane as the Service `kubernetes`).
+//! `identity` (who is believed), `subjects` and `roles` (what identity reads of the cache), `bootstrap` and
+//! `flow_control` (the objects of a fresh plane), `service` (the plane as the Service `kubernetes`).
 
 mod audit;
 mod bootstrap;
 pub mod core;
+pub mod flow_control;
 pub mod identity;
 pub mod plane;
 pub mod roles;
 pub mod service;
 pub mod subjects;
+
+#[cfg(test)]
+mod overload_test;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::{bootstrap, core, identity, roles, service};
+use super::{bootstrap, core, flow_control, identity, roles, service};
 use crate::apiserver::documents::Documents;
 use crate::apiserver::health::{Check, Health};
 use crate::apiserver::listen::{self, Bounds};
@@ -24,6 +24,7 @@ use crate::base::tasks::Tasks;
 use crate::config::flags::Flags;
 use crate::config::limits;
 use crate::controllers;
+use crate::fairness::gate::Fairness;
 use crate::model::value::json;
 use crate::pki::authority::Authority;
 use crate::pki::folder::Pki;
@@ -88,13 +89,19 @@ impl Plane {
         tasks.start("roles", |stop| roles.follow(stop));
         let client = Client::new(&registry, User::new("system:apiserver", &["system:masters"]), "kube-apiserver");
         bootstrap::run(&client).await.map_err(StartError::Bootstrap)?;
+        let flow_control = flow_control::FlowControl::new(&registry).map_err(StartError::Bootstrap)?;
+        flow_control.ensure().await.map_err(StartError::Bootstrap)?;
+        tasks.start("flow-control", |stop| flow_control.follow(stop));
         service::run(&client, advertised, &ranges).await.map_err(StartError::Bootstrap)?;
         let follower = Follower::open(&registry).await?;
         tasks.start("custom-resources", |stop| follower.follow(stop));
         let cleanup = Cleanup::open(&registry);
         tasks.start("custom-resource-cleanup", |stop| cleanup.follow(stop));
         let stopping = Arc::new(AtomicBool::new(false));
-        let server = server(flags, &registry, &pki, advertised, &stopping)?;
+        let fairness = core::fairness(flags, &registry)?;
+        let follower = fairness.clone();
+        tasks.start("fairness", |stop| follower.follow(stop));
+        let server = server(flags, &registry, &pki, advertised, &stopping, fairness)?;
         controllers::serving::start(&registry, &tasks)?;
         controllers::start(&registry, &tasks, &controllers(flags, &pki)?)
             .map_err(|error| StartError::Flag(error.to_string()))?;
@@ -139,6 +146,7 @@ fn server(
     pki: &Pki,
     advertised: SocketAddr,
     stopping: &Arc<AtomicBool>,
+    fairness: Fairness,
 ) -> Result<Server, StartError> {
     let authenticator = identity::authenticator(flags, pki, &registry.cache, &registry.clock)?;
     let tokens = Tokens::new(&pki.tokens, &flags.service_account_issuer, identity::audiences(flags));
@@ -153,8 +161,16 @@ fn server(
             if let Some(audit) = registry.audit.metrics() {
                 audit.register(metrics);
             }
+            fairness.register(metrics);
         }),
-        limits: Limits { body: limits::BODY, gzip: limits::GZIP_FROM, request: limits::REQUEST, watch: limits::WATCH },
+        fairness,
+        limits: Limits {
+            body: limits::BODY,
+            gzip: limits::GZIP_FROM,
+            request: limits::REQUEST,
+            watch: limits::WATCH,
+            goaway: flags.fairness.goaway_chance,
+        },
     }))
 }
 

@@ -64,6 +64,8 @@ pub struct Flags {
     /// Audiences of this server; by default the issuer.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub api_audiences: Vec<String>,
+    #[command(flatten)]
+    pub fairness: super::fairness::FairnessFlags,
     /// Where services get their addresses: one range, or one of each family.
     #[arg(long, value_name = "CIDRS", default_value = "10.96.0.0/16")]
     pub service_cluster_ip_range: String,
