@@ -27,6 +27,7 @@ use crate::auth::authorizer::{Attributes, Operator, Requirement, Resource as Ask
 use crate::auth::identity::User;
 use crate::auth::impersonation::Impersonation;
 use crate::fairness::gate::{self, Admission, Fairness, Marks};
+use crate::model::gotext;
 use crate::model::names::GroupVersionKind;
 use crate::model::selector::field::{FieldSelector, Term};
 use crate::model::status::{Result, Status};
@@ -160,11 +161,14 @@ impl Server {
                 Err(refused) => return (marks, audited::answered(record, seats::refuse(refused)).await),
             }
         }
-        let verdict = self.registry.authorizer.authorize(&attributes);
+        let verdict = self.registry.authorizer.authorize(&attributes).await;
         caller.annotations.decided(&verdict);
         if !verdict.is_allowed() {
-            let status = attributes.forbidden(&verdict.reason.to_string());
-            return (marks, audited::answered(record, failure(&status, asked(head, &query))).await);
+            let refused = match &verdict.error {
+                Some(why) => text(500, undecided(&located.uri, why)),
+                None => failure(&attributes.forbidden(&verdict.reason.to_string()), asked(head, &query)),
+            };
+            return (marks, audited::answered(record, refused).await);
         }
         if let ("watch", Wanted::Resource(resource)) = (attributes.verb, &attributes.target) {
             held.watching = self.fairness.watch(resource);
@@ -186,7 +190,7 @@ impl Server {
     ) -> Result<Caller> {
         let (path, version) = (head.uri.path().to_owned(), head.version);
         let proofs = Proofs { headers: &mut head.headers, path: &path, peer: Some(&connection.peer) };
-        let accepted = self.authenticator.authenticate(proofs);
+        let accepted = self.authenticator.authenticate(proofs).await;
         let fields = selected_fields(route, query);
         let name = selected_name(&fields);
         let fields = requirements(&fields);
@@ -205,7 +209,8 @@ impl Server {
             return Err(Status::unauthorized());
         }
         let annotations = audited::received(record, seats::is_long(route), notes).await?;
-        if let Some(other) = self.impersonation.check(&mut head.headers, &asked, &self.registry.authorizer)? {
+        let authorizer = &self.registry.authorizer;
+        if let Some(other) = self.impersonation.check(&mut head.headers, &asked, authorizer).await? {
             audited::impersonated(record, &other);
             user = other.user;
         }
@@ -213,6 +218,13 @@ impl Server {
         notes.into_iter().flat_map(|notes| &notes.warnings).for_each(|warning| caller.warn(warning.as_str()));
         Ok(caller)
     }
+}
+
+/// What the client is told when an authorizer could not find out whether it may.
+fn undecided(uri: &http::Uri, why: &str) -> String {
+    let asked = gotext::quote(uri.path_and_query().map_or("", |path| path.as_str()));
+    let text = format!("Internal Server Error: {asked}: {why}\n");
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// The request as authorizers see it.

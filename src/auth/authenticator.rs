@@ -1,7 +1,9 @@
-//! Who asks: every way to prove it, in stock's order and with stock's outcomes.
+//! Who asks: every way to prove it, in stock's order and with stock's outcomes. Only a token that nobody here knows is
+//! asked about elsewhere; all else is answered at once.
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use compact_str::CompactString;
@@ -9,7 +11,7 @@ use http::header::{AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 
-use super::certificate::{Peer, Role, Trust};
+use super::certificate::{Authorities, Peer, Role};
 use super::identity::User;
 use super::request_header::{RequestHeader, strip};
 use super::token::bootstrap::{self, BootstrapSecrets};
@@ -27,14 +29,28 @@ const SPACE_WARNING: &str =
 pub struct Authenticator {
     pub request_header: Option<RequestHeader>,
     /// The authorities of client certificates.
-    pub client_certificates: Option<Arc<Trust>>,
+    pub client_certificates: Option<Authorities>,
     pub file_tokens: Option<FileTokens>,
     pub service_accounts: Option<Arc<ServiceAccountTokens>>,
     pub bootstrap_tokens: Option<Arc<dyn BootstrapSecrets>>,
+    /// Who is asked about tokens that nobody here accepts, in order.
+    pub elsewhere: Vec<Arc<dyn RemoteTokens>>,
     pub anonymous: Anonymous,
     /// This server's own audiences (`--api-audiences`).
     pub audiences: Arc<[CompactString]>,
     pub clock: Clock,
+}
+
+/// Somebody who knows tokens that this server does not, and has to be asked.
+#[async_trait]
+pub trait RemoteTokens: Send + Sync {
+    /// `None`: not one of its tokens. `wanted`: for whom it must be, at least one of them; empty when it does not matter.
+    async fn authenticate(
+        &self,
+        token: &str,
+        wanted: &[CompactString],
+        own: &Arc<[CompactString]>,
+    ) -> Result<Option<Accepted>, String>;
 }
 
 /// Who may come without saying who they are.
@@ -63,11 +79,10 @@ pub struct Unauthenticated(pub String);
 
 impl Authenticator {
     /// The first way that proves somebody wins. When none does: somebody who tried is refused, others are anonymous.
-    pub fn authenticate(&self, proofs: Proofs<'_>) -> Result<Accepted, Unauthenticated> {
+    pub async fn authenticate(&self, proofs: Proofs<'_>) -> Result<Accepted, Unauthenticated> {
         let Proofs { headers, path, peer } = proofs;
         let mut attempt = Attempt::default();
-        let accepted = self.prove(headers, peer, &mut attempt);
-        let mut accepted = match accepted {
+        let mut accepted = match self.prove(headers, peer, &mut attempt).await {
             Some(accepted) => accepted,
             None if !attempt.errors.is_empty() => return Err(Unauthenticated(together(&attempt.errors))),
             None if self.anonymous.allows(path) => self.accept(User::anonymous()),
@@ -83,18 +98,21 @@ impl Authenticator {
 
     /// For a TokenReview: the user whom `token` names, if it is for one of `audiences` (empty: for this server). The
     /// error is what the review shows.
-    pub fn review(&self, token: &str, audiences: &[CompactString]) -> Result<Accepted, String> {
+    pub async fn review(&self, token: &str, audiences: &[CompactString]) -> Result<Accepted, String> {
         let wanted = if audiences.is_empty() { None } else { Some(audiences) };
         let token = token.trim().split(' ').next().unwrap_or("");
-        match self.token(token, wanted, self.clock.now()) {
+        match self.token(token, wanted, self.clock.now()).await {
             Ok(Some(accepted)) => Ok(accepted),
             Ok(None) => Err(INVALID_TOKEN.into()),
             // In stock a token of the server's own is tried first, and fails with this text.
-            Err(error) => Err(together(&[INVALID_TOKEN.into(), error])),
+            Err(mut errors) => {
+                errors.insert(0, INVALID_TOKEN.into());
+                Err(together(&errors))
+            }
         }
     }
 
-    fn prove(&self, headers: &mut HeaderMap, peer: Option<&Peer>, attempt: &mut Attempt) -> Option<Accepted> {
+    async fn prove(&self, headers: &mut HeaderMap, peer: Option<&Peer>, attempt: &mut Attempt) -> Option<Accepted> {
         let now = self.clock.now();
         if let Some(config) = &self.request_header
             && let Some(identity) = attempt.note(config.authenticate(peer, headers, now))
@@ -107,12 +125,12 @@ impl Authenticator {
         let (token, warning) = bearer(headers);
         attempt.warning = warning;
         if let Some(token) = token
-            && let Some(accepted) = attempt.token(self.token(token, None, now))
+            && let Some(accepted) = attempt.token(self.token(token, None, now).await)
         {
             return Some(accepted);
         }
         let (token, protocols) = attempt.note(websocket(headers))?;
-        let accepted = attempt.token(self.token(&token, None, now))?;
+        let accepted = attempt.token(self.token(&token, None, now).await)?;
         if let Ok(protocols) = HeaderValue::try_from(protocols) {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, protocols);
         }
@@ -120,15 +138,51 @@ impl Authenticator {
     }
 
     fn certificate(&self, peer: Option<&Peer>, now: Timestamp) -> Result<Option<User>, String> {
-        let (Some(trust), Some(peer)) = (&self.client_certificates, peer) else { return Ok(None) };
-        match peer.verified(Role::Client, trust, now) {
+        let (Some(authorities), Some(peer)) = (&self.client_certificates, peer) else { return Ok(None) };
+        match peer.verified(Role::Client, &authorities.current(), now) {
             None => Ok(None),
             Some(verified) => verified?.user.clone(),
         }
     }
 
-    /// Every sort of token. Those that know no audience are for this server.
-    fn token(&self, token: &str, wanted: Option<&[CompactString]>, now: Timestamp) -> Result<Option<Accepted>, String> {
+    /// Every sort of token.
+    async fn token(
+        &self,
+        token: &str,
+        wanted: Option<&[CompactString]>,
+        now: Timestamp,
+    ) -> Result<Option<Accepted>, Vec<String>> {
+        match self.token_here(token, wanted, now) {
+            Ok(Some(accepted)) => Ok(Some(accepted)),
+            outcome if self.elsewhere.is_empty() => outcome.map_err(|error| vec![error]),
+            outcome => self.token_elsewhere(token, wanted, outcome.err()).await,
+        }
+    }
+
+    async fn token_elsewhere(
+        &self,
+        token: &str,
+        wanted: Option<&[CompactString]>,
+        error: Option<String>,
+    ) -> Result<Option<Accepted>, Vec<String>> {
+        let mut errors: Vec<String> = error.into_iter().collect();
+        for remote in &self.elsewhere {
+            match remote.authenticate(token, wanted.unwrap_or(&self.audiences), &self.audiences).await {
+                Ok(None) => {}
+                Ok(Some(accepted)) => return Ok(Some(accepted)),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(None) } else { Err(errors) }
+    }
+
+    /// The sorts that this server knows itself. Those that know no audience are for this server.
+    fn token_here(
+        &self,
+        token: &str,
+        wanted: Option<&[CompactString]>,
+        now: Timestamp,
+    ) -> Result<Option<Accepted>, String> {
         let audiences = match wanted {
             None => self.audiences.clone(),
             Some(wanted) => intersect(&self.audiences, wanted),
@@ -186,8 +240,13 @@ impl Attempt {
     }
 
     /// A token that nobody knows is wrong too.
-    fn token(&mut self, outcome: Result<Option<Accepted>, String>) -> Option<Accepted> {
-        self.note(outcome.and_then(|accepted| accepted.map(Some).ok_or_else(|| INVALID_TOKEN.to_owned())))
+    fn token(&mut self, outcome: Result<Option<Accepted>, Vec<String>>) -> Option<Accepted> {
+        match outcome {
+            Ok(Some(accepted)) => return Some(accepted),
+            Ok(None) => self.errors.push(INVALID_TOKEN.to_owned()),
+            Err(errors) => self.errors.extend(errors),
+        }
+        None
     }
 }
 
@@ -242,6 +301,8 @@ impl Accepted {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::auth::certificate::tests::{authority, client, clock, trust};
     use crate::auth::request_header::HeaderNames;
@@ -266,10 +327,11 @@ mod tests {
         };
         let authenticator = Authenticator {
             request_header: Some(RequestHeader::new(trust(&proxies), vec![], &names).expect("names")),
-            client_certificates: Some(trust(&clients)),
+            client_certificates: Some(trust(&clients).into()),
             file_tokens: Some(FileTokens::parse("static,joe,8,\"g\"\n").expect("a file")),
             service_accounts: Some(Arc::new(cluster.tokens)),
             bootstrap_tokens: None,
+            elsewhere: Vec::new(),
             anonymous: Anonymous::Everybody,
             audiences: Arc::from(["https://k".into()]),
             clock: clock("2026-01-01T00:10:00Z"),
@@ -285,7 +347,8 @@ mod tests {
                     (n.parse::<http::HeaderName>().expect("a name"), v.parse::<HeaderValue>().expect("a value"))
                 })
                 .collect();
-            let answer = self.authenticator.authenticate(Proofs { headers: &mut headers, path: "/api", peer });
+            let proofs = Proofs { headers: &mut headers, path: "/api", peer };
+            let answer = self.authenticator.authenticate(proofs).now_or_never().expect("an answer at once");
             match answer {
                 Err(Unauthenticated(why)) => format!("401: {why}"),
                 Ok(mut accepted) => {
@@ -352,7 +415,8 @@ mod tests {
         stage.authenticator.anonymous = Anonymous::Paths(vec!["/healthz".into()]);
         assert!(stage.ask(None, &[]).starts_with("401: "));
         let proofs = Proofs { headers: &mut HeaderMap::new(), path: "/healthz", peer: None };
-        assert!(stage.authenticator.authenticate(proofs).expect("anonymous").user.is_anonymous());
+        let answer = stage.authenticator.authenticate(proofs).await;
+        assert!(answer.expect("anonymous").user.is_anonymous());
         stage.authenticator.anonymous = Anonymous::Nobody;
         assert!(stage.ask(None, &[]).starts_with("401: "));
     }
@@ -377,7 +441,7 @@ mod tests {
         let stage = stage();
         let review = |token: &str, audiences: &[&str]| {
             let audiences: Vec<CompactString> = audiences.iter().map(|a| (*a).into()).collect();
-            match stage.authenticator.review(token, &audiences) {
+            match stage.authenticator.review(token, &audiences).now_or_never().expect("an answer at once") {
                 Ok(accepted) => format!("{} for {}", accepted.user.name, accepted.audiences.join(",")),
                 Err(error) => error,
             }

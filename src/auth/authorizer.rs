@@ -1,13 +1,16 @@
-//! The question whether a user may do a thing, the answer, and the chain of those who answer.
+//! The question whether a user may do a thing, the answer, and the chain of those who answer. Most answer at once, from
+//! what this server knows; some ask elsewhere, and only their questions wait.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use compact_str::CompactString;
 
 use super::identity::{MASTERS, User};
-use super::rbac::{Grant, Rbac, Rule};
+use super::rbac::{Grant, Rule};
 use crate::model::field::aggregate;
 use crate::model::gotext;
 use crate::model::names::GroupResource;
@@ -74,6 +77,8 @@ pub enum Decision {
 pub struct Verdict {
     pub decision: Decision,
     pub reason: Reason,
+    /// What went wrong on the way, where something did; the decision stands all the same.
+    pub error: Option<Box<str>>,
 }
 
 /// Why; written out only when somebody reads it.
@@ -116,7 +121,7 @@ impl Rules {
     }
 }
 
-/// One that answers.
+/// One that answers at once.
 pub trait Authorizer: Send + Sync {
     fn authorize(&self, attributes: &Attributes<'_>) -> Verdict;
 
@@ -124,54 +129,96 @@ pub trait Authorizer: Send + Sync {
     fn rules(&self, user: &User, namespace: &str) -> Rules;
 }
 
-/// Those who answer, in their order. Cheap to clone.
+/// One that has to ask elsewhere: that takes time, and may fail.
+#[async_trait]
+pub trait Remote: Send + Sync {
+    async fn authorize(&self, attributes: &Attributes<'_>) -> Verdict;
+
+    /// What `user` may do in `namespace`, as far as this one can say without asking.
+    fn rules(&self, user: &User, namespace: &str) -> Rules;
+}
+
+/// One of a chain.
+#[derive(Clone)]
+pub enum Link {
+    Here(Arc<dyn Authorizer>),
+    Elsewhere(Arc<dyn Remote>),
+}
+
+/// Those who answer, in their order. Cheap to clone; all clones are of one chain, also when its links are replaced.
 #[derive(Clone)]
 pub struct Chain {
-    links: Arc<[Arc<dyn Authorizer>]>,
+    links: Arc<ArcSwap<Vec<Link>>>,
+}
+
+/// A question that those before `next` have no opinion on; the one at `next` asks elsewhere.
+struct Open {
+    links: Arc<Vec<Link>>,
+    next: usize,
+    said: Said,
+}
+
+/// What those said who had no opinion.
+#[derive(Default)]
+struct Said {
+    reasons: Option<String>,
+    errors: Vec<Box<str>>,
 }
 
 impl Chain {
     pub fn new(links: Vec<Arc<dyn Authorizer>>) -> Self {
-        Self { links: links.into() }
+        Self::of(links.into_iter().map(Link::Here).collect())
     }
 
-    /// The chain that a flag's modes describe. `node` judges nodes; without it the mode `Node` is refused.
-    pub fn of_modes(modes: &[Mode], rbac: &Arc<Rbac>, node: Option<Arc<dyn Authorizer>>) -> Result<Self, String> {
-        let link = |mode: &Mode| -> Result<Arc<dyn Authorizer>, String> {
-            Ok(match mode {
-                Mode::AlwaysAllow => Arc::new(AlwaysAllow),
-                Mode::AlwaysDeny => Arc::new(AlwaysDeny),
-                Mode::Rbac => rbac.clone(),
-                Mode::Node => node.clone().ok_or("authorization-mode \"Node\" is not available here")?,
-            })
-        };
-        Ok(Self::new(modes.iter().map(link).collect::<Result<_, _>>()?))
+    pub fn of(links: Vec<Link>) -> Self {
+        Self { links: Arc::new(ArcSwap::from_pointee(links)) }
+    }
+
+    /// From now on these answer.
+    pub fn replace(&self, links: Vec<Link>) {
+        self.links.store(Arc::new(links));
     }
 
     /// Members of `system:masters` may do everything; for others the first with an opinion decides.
-    pub fn authorize(&self, attributes: &Attributes<'_>) -> Verdict {
+    pub async fn authorize(&self, attributes: &Attributes<'_>) -> Verdict {
+        match self.ask_here(attributes) {
+            Ok(verdict) => verdict,
+            Err(open) => open.settle(attributes).await,
+        }
+    }
+
+    /// The same for who cannot wait. Where somebody elsewhere has to be asked, the thread is blocked, and other tasks
+    /// go on on another one; so it must be one of a runtime with several.
+    pub fn authorize_blocking(&self, attributes: &Attributes<'_>) -> Verdict {
+        self.ask_here(attributes).unwrap_or_else(|open| {
+            let runtime = tokio::runtime::Handle::current();
+            tokio::task::block_in_place(|| runtime.block_on(open.settle(attributes)))
+        })
+    }
+
+    fn ask_here(&self, attributes: &Attributes<'_>) -> std::result::Result<Verdict, Open> {
         if attributes.user.is_in(MASTERS) {
-            return Verdict::allow("");
+            return Ok(Verdict::allow(""));
         }
-        let mut reasons: Option<String> = None;
-        for link in self.links.iter() {
-            let verdict = link.authorize(attributes);
-            if verdict.decision != Decision::NoOpinion {
-                return verdict;
-            }
-            if !verdict.reason.is_empty() {
-                let reason = verdict.reason.to_string();
-                reasons = Some(reasons.map_or(reason.clone(), |before| before + "\n" + &reason));
+        let links = self.links.load();
+        let mut said = Said::default();
+        for (next, link) in links.iter().enumerate() {
+            let Link::Here(link) = link else { return Err(Open { links: Arc::clone(&links), next, said }) };
+            if let Some(verdict) = said.hear(link.authorize(attributes)) {
+                return Ok(verdict);
             }
         }
-        Verdict { decision: Decision::NoOpinion, reason: Reason::Text(reasons.unwrap_or_default().into()) }
+        Ok(said.end())
     }
 
     /// The rules of all, in order.
     pub fn rules(&self, user: &User, namespace: &str) -> Rules {
         let (mut all, mut errors) = (Rules::default(), Vec::new());
-        for link in self.links.iter() {
-            let mut some = link.rules(user, namespace);
+        for link in self.links.load().iter() {
+            let mut some = match link {
+                Link::Here(link) => link.rules(user, namespace),
+                Link::Elsewhere(link) => link.rules(user, namespace),
+            };
             all.rules.append(&mut some.rules);
             all.incomplete |= some.incomplete;
             if !some.error.is_empty() {
@@ -185,19 +232,61 @@ impl Chain {
     }
 
     /// `Ok` when it is allowed, otherwise the 403 that the client gets.
-    pub fn require(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
-        let verdict = self.authorize(attributes);
-        if verdict.is_allowed() { Ok(()) } else { Err(attributes.forbidden(&verdict.reason.to_string())) }
+    pub async fn require(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+        self.authorize(attributes).await.require(attributes)
+    }
+}
+
+impl Open {
+    async fn settle(mut self, attributes: &Attributes<'_>) -> Verdict {
+        for link in &self.links[self.next..] {
+            let verdict = match link {
+                Link::Here(link) => link.authorize(attributes),
+                Link::Elsewhere(link) => link.authorize(attributes).await,
+            };
+            if let Some(verdict) = self.said.hear(verdict) {
+                return verdict;
+            }
+        }
+        self.said.end()
+    }
+}
+
+impl Said {
+    /// The verdict when it is one; otherwise what came with it is kept.
+    fn hear(&mut self, verdict: Verdict) -> Option<Verdict> {
+        if verdict.decision != Decision::NoOpinion {
+            return Some(verdict);
+        }
+        if !verdict.reason.is_empty() {
+            let reason = verdict.reason.to_string();
+            self.reasons = Some(self.reasons.take().map_or(reason.clone(), |before| before + "\n" + &reason));
+        }
+        self.errors.extend(verdict.error);
+        None
+    }
+
+    fn end(self) -> Verdict {
+        let error = match self.errors.is_empty() {
+            true => None,
+            false => Some(aggregate(self.errors.iter().map(|error| Cow::Borrowed(&**error))).into()),
+        };
+        Verdict { error, ..Verdict::no_opinion(self.reasons.unwrap_or_default()) }
     }
 }
 
 impl Verdict {
     pub fn allow(reason: &'static str) -> Self {
-        Self { decision: Decision::Allow, reason: Reason::Text(Cow::Borrowed(reason)) }
+        Self { decision: Decision::Allow, reason: Reason::Text(Cow::Borrowed(reason)), error: None }
     }
 
     pub fn no_opinion(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { decision: Decision::NoOpinion, reason: Reason::Text(reason.into()) }
+        Self { decision: Decision::NoOpinion, reason: Reason::Text(reason.into()), error: None }
+    }
+
+    /// `Ok` when it allows what was asked, otherwise the 403 that the client gets.
+    pub fn require(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+        if self.is_allowed() { Ok(()) } else { Err(attributes.forbidden(&self.reason.to_string())) }
     }
 
     pub fn is_allowed(&self) -> bool {
@@ -256,40 +345,6 @@ impl fmt::Display for Attributes<'_> {
         } else {
             write!(f, "in the namespace {}", gotext::quote(resource.namespace))
         }
-    }
-}
-
-/// A value of `--authorization-mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    AlwaysAllow,
-    AlwaysDeny,
-    Rbac,
-    Node,
-}
-
-impl Mode {
-    /// The modes of a flag's values, in their order.
-    pub fn parse(values: &[&str]) -> Result<Vec<Self>, String> {
-        let mut modes = Vec::new();
-        for value in values {
-            let mode = match *value {
-                "AlwaysAllow" => Self::AlwaysAllow,
-                "AlwaysDeny" => Self::AlwaysDeny,
-                "RBAC" => Self::Rbac,
-                "Node" => Self::Node,
-                "Webhook" | "ABAC" => {
-                    return Err(format!("authorization-mode {value:?} is not supported here; use Node, RBAC"));
-                }
-                other => return Err(format!("authorization-mode {other:?} is not a valid mode")),
-            };
-            if modes.contains(&mode) {
-                let all: Vec<_> = values.iter().map(|v| gotext::quote(v)).collect();
-                return Err(format!("authorization-mode {} has mode specified more than once", gotext::list(&all)));
-            }
-            modes.push(mode);
-        }
-        if modes.is_empty() { Err("at least one authorization-mode must be passed".into()) } else { Ok(modes) }
     }
 }
 
@@ -375,10 +430,10 @@ mod tests {
             }
         }
         let says = |verdict| -> Arc<dyn Authorizer> { Arc::new(Says(verdict)) };
-        let deny = Verdict { decision: Decision::Deny, reason: Reason::Text("no".into()) };
+        let deny = Verdict { decision: Decision::Deny, ..Verdict::no_opinion("no") };
         let user = jane();
         let ask = |links: Vec<Arc<dyn Authorizer>>, user: &User| {
-            let verdict = Chain::new(links).authorize(&Attributes::path(user, "get", "/"));
+            let verdict = Chain::new(links).authorize_blocking(&Attributes::path(user, "get", "/"));
             (verdict.decision, verdict.reason.to_string())
         };
         let silent = || says(Verdict::no_opinion(""));
@@ -400,32 +455,5 @@ mod tests {
                 "evaluationError": "cannot say"
             })
         );
-    }
-
-    #[test]
-    fn a_chain_is_made_of_modes() {
-        let (rbac, user) = (Arc::new(Rbac::default()), jane());
-        let ask = |modes: &[Mode], node| {
-            let chain = Chain::of_modes(modes, &rbac, node)?;
-            Ok(chain.authorize(&Attributes::path(&user, "get", "/")).decision)
-        };
-        assert_eq!(ask(&[Mode::Rbac], None), Ok(Decision::NoOpinion));
-        assert_eq!(ask(&[Mode::Node, Mode::Rbac], Some(Arc::new(AlwaysAllow))), Ok(Decision::Allow));
-        let missing: Result<_, String> = Err("authorization-mode \"Node\" is not available here".into());
-        assert_eq!(ask(&[Mode::Node, Mode::Rbac], None), missing);
-    }
-
-    #[test]
-    fn modes_are_read_or_refused() {
-        assert_eq!(Mode::parse(&["Node", "RBAC"]), Ok(vec![Mode::Node, Mode::Rbac]));
-        let refused = [
-            (&["Webhook"][..], "authorization-mode \"Webhook\" is not supported here; use Node, RBAC"),
-            (&["rbac"], "authorization-mode \"rbac\" is not a valid mode"),
-            (&["RBAC", "RBAC"], "authorization-mode [\"RBAC\" \"RBAC\"] has mode specified more than once"),
-            (&[], "at least one authorization-mode must be passed"),
-        ];
-        for (values, error) in refused {
-            assert_eq!(Mode::parse(values), Err(error.to_owned()));
-        }
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use aws_lc_rs::digest::{SHA256, digest};
 use compact_str::CompactString;
 use jiff::Timestamp;
@@ -181,6 +181,27 @@ fn user(der: &[u8], facts: &Facts) -> Result<Option<User>, String> {
         extra: [(CREDENTIAL_ID.into(), vec![format!("X509SHA256={hex}").into()])].into(),
     };
     Ok(Some(identity.authenticated().into()))
+}
+
+/// A `Trust` that another may take the place of while the server runs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Authorities(Arc<ArcSwap<Trust>>);
+
+impl Authorities {
+    /// From now on these are believed, and what was verified before has to be verified again.
+    pub fn replace(&self, trust: Trust) {
+        self.0.store(Arc::new(trust));
+    }
+
+    pub(super) fn current(&self) -> Guard<Arc<Trust>> {
+        self.0.load()
+    }
+}
+
+impl From<Arc<Trust>> for Authorities {
+    fn from(trust: Arc<Trust>) -> Self {
+        Self(Arc::new(ArcSwap::new(trust)))
+    }
 }
 
 /// The authorities whose certificates are believed.

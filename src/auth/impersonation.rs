@@ -57,7 +57,7 @@ pub struct Impersonation {
 impl Impersonation {
     /// `None` when no header asks for it. `attributes` is the request itself, with the user who really asks. On success
     /// the headers are taken away.
-    pub fn check(
+    pub async fn check(
         &self,
         headers: &mut HeaderMap,
         attributes: &Attributes<'_>,
@@ -68,17 +68,27 @@ impl Impersonation {
             headers.remove(name);
         }
         remove_prefix(headers, EXTRA);
+        // Few requests come here: the others need not have room for it.
+        Box::pin(self.try_modes(&wanted, attributes, chain)).await.map(Some)
+    }
+
+    async fn try_modes(
+        &self,
+        wanted: &Identity,
+        attributes: &Attributes<'_>,
+        chain: &Chain,
+    ) -> Result<Impersonated, Status> {
         let requester = &attributes.user.name;
         let last = self.last().get(requester).copied();
         let mut first_error = None;
         for mode in last.into_iter().chain(MODES.into_iter().filter(|mode| Some(*mode) != last)) {
-            match mode.check(&wanted, attributes, chain) {
+            match mode.check(wanted, attributes, chain).await {
                 Ok(None) => {}
                 Ok(Some(found)) => {
                     if last != Some(mode) {
                         self.remember(requester, mode);
                     }
-                    return Ok(Some(found));
+                    return Ok(found);
                 }
                 Err(error) => first_error = first_error.or(Some(error)),
             }
@@ -158,7 +168,7 @@ impl Mode {
     }
 
     /// `None` when the mode does not apply, an error when it does and a right is missing.
-    fn check(
+    async fn check(
         self,
         wanted: &Identity,
         attributes: &Attributes<'_>,
@@ -172,16 +182,16 @@ impl Mode {
         let requester = stripped.as_ref().unwrap_or(attributes.user);
         if let Some(mode) = self.verb().strip_prefix("impersonate:") {
             let verb = format_compact!("impersonate-on:{mode}:{}", attributes.verb);
-            chain.require(&Attributes { user: requester, verb: &verb, ..*attributes })?;
+            chain.require(&Attributes { user: requester, verb: &verb, ..*attributes }).await?;
         }
         let rights = Rights { mode: self, requester, chain };
         let mut user = wanted.clone();
-        rights.name(wanted, &mut user.groups)?;
+        rights.name(wanted, &mut user.groups).await?;
         if !wanted.uid.is_empty() {
-            rights.require("uids", "", &wanted.uid)?;
+            rights.require("uids", "", &wanted.uid).await?;
         }
-        rights.groups(&wanted.groups)?;
-        rights.extra(&wanted.extra)?;
+        rights.groups(&wanted.groups).await?;
+        rights.extra(&wanted.extra).await?;
         let has = |user: &Identity, group| user.groups.iter().any(|g| g == group);
         if user.name == ANONYMOUS {
             if !has(&user, UNAUTHENTICATED) {
@@ -204,7 +214,7 @@ struct Rights<'a> {
 
 impl Rights<'_> {
     /// Whether the name may be taken; service accounts and nodes bring their groups along.
-    fn name(&self, wanted: &Identity, groups: &mut Vec<CompactString>) -> Result<(), Status> {
+    async fn name(&self, wanted: &Identity, groups: &mut Vec<CompactString>) -> Result<(), Status> {
         let (group, version) = self.group_of_users();
         let mut asked = Resource { group, version, resource: "users", name: &wanted.name, ..Resource::default() };
         if self.mode != Mode::Legacy
@@ -220,10 +230,10 @@ impl Rights<'_> {
                 *groups = service_account_groups(namespace).into();
             }
         }
-        self.chain.require(&Attributes::resource(self.requester, self.mode.verb(), asked))
+        self.chain.require(&Attributes::resource(self.requester, self.mode.verb(), asked)).await
     }
 
-    fn groups(&self, groups: &[CompactString]) -> Result<(), Status> {
+    async fn groups(&self, groups: &[CompactString]) -> Result<(), Status> {
         if self.mode != Mode::Legacy {
             if groups.iter().any(|group| group.is_empty()) {
                 return Err(self.refuse("groups", "", "impersonating the empty string group is not allowed"));
@@ -231,30 +241,37 @@ impl Rights<'_> {
             if groups.iter().any(|group| group == MASTERS) {
                 return Err(self.refuse("groups", MASTERS, "impersonating the system:masters group is not allowed"));
             }
-            if groups.len() >= MANY && self.require("groups", "", "*").is_ok() {
+            if groups.len() >= MANY && self.require("groups", "", "*").await.is_ok() {
                 return Ok(());
             }
         }
-        groups.iter().try_for_each(|group| self.require("groups", "", group))
+        for group in groups {
+            self.require("groups", "", group).await?;
+        }
+        Ok(())
     }
 
-    fn extra(&self, extra: &Extra) -> Result<(), Status> {
+    async fn extra(&self, extra: &Extra) -> Result<(), Status> {
         if self.mode != Mode::Legacy {
             if let Some(why) = extra.iter().find_map(|(key, values)| wrong_extra(key, values)) {
                 return Err(self.refuse("userextras", "", &why));
             }
             let values: usize = extra.values().map(Vec::len).sum();
-            if values >= MANY && self.require("userextras", "*", "*").is_ok() {
+            if values >= MANY && self.require("userextras", "*", "*").await.is_ok() {
                 return Ok(());
             }
         }
-        let all = extra.iter().flat_map(|(key, values)| values.iter().map(move |value| (key, value)));
-        all.into_iter().try_for_each(|(key, value)| self.require("userextras", key, value))
+        for (key, values) in extra {
+            for value in values {
+                self.require("userextras", key, value).await?;
+            }
+        }
+        Ok(())
     }
 
-    fn require(&self, resource: &str, subresource: &str, name: &str) -> Result<(), Status> {
+    async fn require(&self, resource: &str, subresource: &str, name: &str) -> Result<(), Status> {
         let asked = self.asked(resource, subresource, name);
-        self.chain.require(&Attributes::resource(self.requester, self.mode.verb(), asked))
+        self.chain.require(&Attributes::resource(self.requester, self.mode.verb(), asked)).await
     }
 
     fn refuse(&self, resource: &str, name: &str, why: &str) -> Status {
@@ -340,6 +357,8 @@ fn go_syntax(user: &Identity) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::auth::authorizer::{Authorizer, Rules, Target, Verdict};
 
@@ -368,11 +387,21 @@ mod tests {
         of.iter().map(pair).collect()
     }
 
+    /// Nobody elsewhere is asked, so it never waits.
+    fn check(
+        impersonation: &Impersonation,
+        headers: &mut HeaderMap,
+        attributes: &Attributes<'_>,
+        chain: &Chain,
+    ) -> Result<Option<Impersonated>, Status> {
+        impersonation.check(headers, attributes, chain).now_or_never().expect("an answer at once")
+    }
+
     fn ask_as(user: &User, rights: &'static [&'static str], of: &[(&str, &str)]) -> String {
         let chain = Chain::new(vec![Arc::new(Only(rights, Mutex::default()))]);
         let pods = Resource { resource: "pods", namespace: "n", ..Resource::default() };
         let mut headers = headers(of);
-        match Impersonation::default().check(&mut headers, &Attributes::resource(user, "list", pods), &chain) {
+        match check(&Impersonation::default(), &mut headers, &Attributes::resource(user, "list", pods), &chain) {
             Err(status) => format!("{}: {}", status.code, status.message),
             Ok(None) => "itself".into(),
             Ok(Some(found)) => {
@@ -479,11 +508,9 @@ mod tests {
             ("Impersonate-Group", "c"),
             ("Impersonate-Group", "d"),
         ]);
-        let found = Impersonation::default().check(
-            &mut asked,
-            &Attributes::resource(&user, "list", pods),
-            &Chain::new(vec![all.clone()]),
-        );
+        let chain = Chain::new(vec![all.clone()]);
+        let attributes = Attributes::resource(&user, "list", pods);
+        let found = check(&Impersonation::default(), &mut asked, &attributes, &chain);
         assert!(found.expect("allowed").is_some());
         assert_eq!(all.1.lock().expect("a list").len(), 3);
     }
@@ -496,11 +523,11 @@ mod tests {
         let impersonation = Impersonation::default();
         for questions in [1, 2] {
             let mut asked = headers(&[("Impersonate-User", "joe")]);
-            assert!(impersonation.check(&mut asked, &attributes, &chain).expect("allowed").is_some());
+            assert!(check(&impersonation, &mut asked, &attributes, &chain).expect("allowed").is_some());
             assert_eq!(only.1.lock().expect("a list").len(), questions);
         }
         let mut asked = headers(&[("Impersonate-User", "eve")]);
-        let refused = impersonation.check(&mut asked, &attributes, &chain).expect_err("refused");
+        let refused = check(&impersonation, &mut asked, &attributes, &chain).expect_err("refused");
         assert_eq!(
             refused.message,
             "users \"eve\" is forbidden: User \"jane\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope"
@@ -530,7 +557,7 @@ mod tests {
             headers.insert(GROUP, bytes(&group));
             headers.insert(format!("{EXTRA}{}", key.to_lowercase()).parse::<http::HeaderName>().expect("a name"), bytes(&value));
             let asker = User::new("system:serviceaccount:n:a", &["system:masters"]);
-            let found = Impersonation::default().check(&mut headers, &Attributes::path(&asker, "get", "/"), &Chain::new(vec![]));
+            let found = check(&Impersonation::default(), &mut headers, &Attributes::path(&asker, "get", "/"), &Chain::new(vec![]));
             proptest::prop_assert!(user.is_empty() == found.is_err());
         }
     }

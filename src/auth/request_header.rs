@@ -1,12 +1,10 @@
 //! Proof by a proxy: one that shows a certificate of the front-proxy authority may say in headers who asks.
 
-use std::sync::Arc;
-
 use compact_str::CompactString;
 use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
 
-use super::certificate::{Peer, Role, Trust};
+use super::certificate::{Authorities, Peer, Role};
 use super::identity::{Extra, Identity};
 
 /// The headers that everybody's requests lose, whatever is configured.
@@ -16,7 +14,7 @@ const STANDARD_EXTRA: &str = "x-remote-extra-";
 /// Which proxies are believed, and in which headers they say who asks.
 #[derive(Debug)]
 pub struct RequestHeader {
-    trust: Arc<Trust>,
+    authorities: Authorities,
     /// Common names of the proxies; empty: any that the authority certified.
     allowed_names: Vec<String>,
     names: Vec<HeaderName>,
@@ -37,10 +35,14 @@ pub struct HeaderNames {
 
 impl RequestHeader {
     /// An error names the header that cannot be one.
-    pub fn new(trust: Arc<Trust>, allowed_names: Vec<String>, headers: &HeaderNames) -> Result<Self, String> {
+    pub fn new(
+        authorities: impl Into<Authorities>,
+        allowed_names: Vec<String>,
+        headers: &HeaderNames,
+    ) -> Result<Self, String> {
         let extra_prefixes = headers.extra_prefixes.iter().map(|prefix| name(prefix).map(|n| n.as_str().to_owned()));
         Ok(Self {
-            trust,
+            authorities: authorities.into(),
             allowed_names,
             names: names(&headers.users)?,
             uids: names(&headers.uids)?,
@@ -57,7 +59,7 @@ impl RequestHeader {
         headers: &HeaderMap,
         now: Timestamp,
     ) -> Result<Option<Identity>, String> {
-        let Some(verified) = peer.and_then(|peer| peer.verified(Role::Proxy, &self.trust, now)) else {
+        let Some(verified) = peer.and_then(|peer| peer.verified(Role::Proxy, &self.authorities.current(), now)) else {
             return Ok(None);
         };
         let common_name = verified?.common_name.clone();
@@ -160,7 +162,10 @@ fn name(text: &str) -> Result<HeaderName, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::auth::certificate::Trust;
     use crate::auth::certificate::tests::{authority, client, trust};
 
     fn config(trust: Arc<Trust>) -> RequestHeader {

@@ -275,14 +275,14 @@ impl Registry {
             claims.push(self.hooks.begin_create(self, at, &mut value, options.is_dry_run()).await?);
         }
         self.prepare_new(caller, at, &cx, rules, &mut value)?;
-        self.may_create(caller, at)?;
+        self.may_create(caller, at).await?;
         let served = convert::shown(&at.resource, &value);
         self.validate_admission(caller, at, Operation::Create, Some(&served), None, options).await?;
         Ok(Step::Put { value, ttl: self.hooks.ttl(&at.resource) })
     }
 
     /// 403 unless the caller, who was let in to update or to patch, may also create.
-    fn may_create(&self, caller: &Caller, at: &Address) -> Result<()> {
+    async fn may_create(&self, caller: &Caller, at: &Address) -> Result<()> {
         let asked = Asked {
             group: &at.resource.name.group,
             version: &at.resource.kind.version,
@@ -291,7 +291,7 @@ impl Registry {
             name: &at.name,
             ..Asked::default()
         };
-        self.authorizer.require(&Attributes::resource(&caller.user, "create", asked))
+        self.authorizer.require(&Attributes::resource(&caller.user, "create", asked)).await
     }
 
     /// The new object in the served version: defaulted, with managedFields.

@@ -36,7 +36,7 @@ impl Plugin for CertificateApproval {
     async fn validate(&self, a: &mut Attributes<'_>, _: Option<&Value>) -> Result<()> {
         // The old object counts: who asks must not choose the signer that is checked.
         let signer = a.old.map_or("", |old| text(&old["spec"], "signerName"));
-        if may(&self.0.authorizer, a.user, "approve", signer) {
+        if may(&self.0.authorizer, a.user, "approve", signer).await {
             return Ok(());
         }
         Err(a.forbid(format!("user not permitted to approve requests with signerName {}", quote(signer))))
@@ -60,7 +60,7 @@ impl Plugin for CertificateSigning {
         let (Some(request), Some(old)) = (request, a.old) else { return Ok(()) };
         let same = |field: &str| request["status"][field] == old["status"][field];
         let signer = text(&old["spec"], "signerName");
-        if (same("certificate") && same("conditions")) || may(&self.0.authorizer, a.user, "sign", signer) {
+        if (same("certificate") && same("conditions")) || may(&self.0.authorizer, a.user, "sign", signer).await {
             return Ok(());
         }
         Err(a.forbid(format!("user not permitted to sign requests with signerName {}", quote(signer))))
@@ -95,10 +95,13 @@ impl Plugin for CertificateSubjectRestriction {
 }
 
 /// Whether the user may do this for the signer, or for all signers of its domain.
-fn may(authorizer: &Chain, user: &User, verb: &str, signer: &str) -> bool {
+async fn may(authorizer: &Chain, user: &User, verb: &str, signer: &str) -> bool {
     let domain = format!("{}/*", signer.split('/').next().unwrap_or(""));
-    [signer, &domain].into_iter().any(|name| {
+    for name in [signer, &domain] {
         let asked = Resource { group: GROUP, version: "*", resource: "signers", name, ..Resource::default() };
-        authorizer.authorize(&Question::resource(user, verb, asked)).is_allowed()
-    })
+        if authorizer.authorize(&Question::resource(user, verb, asked)).await.is_allowed() {
+            return true;
+        }
+    }
+    false
 }

@@ -15,11 +15,11 @@ use crate::model::value::Value;
 pub struct OwnerReferencesPermissionEnforcement(pub Reads);
 
 impl OwnerReferencesPermissionEnforcement {
-    fn ask(&self, a: &Attributes<'_>, verb: &str, of: Resource<'_>) -> Verdict {
-        self.0.authorizer.authorize(&Question::resource(a.user, verb, of))
+    async fn ask(&self, a: &Attributes<'_>, verb: &str, of: Resource<'_>) -> Verdict {
+        self.0.authorizer.authorize(&Question::resource(a.user, verb, of)).await
     }
 
-    fn check_deletable(&self, a: &Attributes<'_>) -> Result<()> {
+    async fn check_deletable(&self, a: &Attributes<'_>) -> Result<()> {
         let name = &a.resource.name;
         let object = Resource {
             group: &name.group,
@@ -30,7 +30,7 @@ impl OwnerReferencesPermissionEnforcement {
             name: a.name,
             ..Resource::default()
         };
-        let verdict = self.ask(a, "delete", object);
+        let verdict = self.ask(a, "delete", object).await;
         if verdict.is_allowed() {
             return Ok(());
         }
@@ -38,7 +38,7 @@ impl OwnerReferencesPermissionEnforcement {
         Err(a.forbid(format!("cannot set an ownerRef on a resource you can't delete: {reason}, <nil>")))
     }
 
-    fn check_finalizable(&self, a: &Attributes<'_>, reference: &Value) -> Result<()> {
+    async fn check_finalizable(&self, a: &Attributes<'_>, reference: &Value) -> Result<()> {
         let (api_version, kind) = (text(reference, "apiVersion"), text(reference, "kind"));
         let unknown = |why: String| {
             a.forbid(format!(
@@ -64,7 +64,7 @@ impl OwnerReferencesPermissionEnforcement {
             name: text(reference, "name"),
             ..Resource::default()
         };
-        let verdict = self.ask(a, "update", finalizers);
+        let verdict = self.ask(a, "update", finalizers).await;
         if verdict.is_allowed() {
             return Ok(());
         }
@@ -93,7 +93,7 @@ impl Plugin for OwnerReferencesPermissionEnforcement {
             return Ok(());
         }
         if !a.creates() {
-            self.check_deletable(a)?;
+            self.check_deletable(a).await?;
         }
         let blocks = |reference: &Value| reference["blockOwnerDeletion"] == true;
         let same = |a: &Value, b: &Value| text(a, "uid") == text(b, "uid");
@@ -109,10 +109,13 @@ impl Plugin for OwnerReferencesPermissionEnforcement {
             name: "*",
             ..Resource::default()
         };
-        if fresh.is_empty() || self.ask(a, "update", everything).is_allowed() {
+        if fresh.is_empty() || self.ask(a, "update", everything).await.is_allowed() {
             return Ok(());
         }
-        fresh.into_iter().try_for_each(|reference| self.check_finalizable(a, reference))
+        for reference in fresh {
+            self.check_finalizable(a, reference).await?;
+        }
+        Ok(())
     }
 }
 

@@ -93,7 +93,7 @@ impl Authorizer for Rbac {
                 && let Some(subject) = binding.subject_of(attributes.user)
             {
                 let grant = Grant { binding: binding.clone(), subject };
-                return Verdict { decision: Decision::Allow, reason: Reason::Granted(grant) };
+                return Verdict { decision: Decision::Allow, reason: Reason::Granted(grant), error: None };
             }
             tried = Some(role);
         }

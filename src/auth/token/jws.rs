@@ -13,7 +13,7 @@ use crate::pki::key::{Algorithm, Key, PublicKey};
 const LONGEST: usize = 64 * 1024;
 
 /// A token taken apart, not yet verified.
-pub(super) struct Jws<'a> {
+pub(in crate::auth) struct Jws<'a> {
     header: Header,
     pub payload: Vec<u8>,
     /// The first two parts.
@@ -33,7 +33,7 @@ struct Header {
 
 impl<'a> Jws<'a> {
     /// `None` when it is no signed token.
-    pub(super) fn parse(token: &'a str) -> Option<Self> {
+    pub(in crate::auth) fn parse(token: &'a str) -> Option<Self> {
         let (signed, signature) = token.rsplit_once('.').filter(|_| token.len() <= LONGEST)?;
         let (header, payload) = signed.split_once('.')?;
         let header: Header = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
@@ -47,8 +47,18 @@ impl<'a> Jws<'a> {
     }
 
     /// Which key it says that it was signed with; empty when it does not say.
-    pub(super) fn key_id(&self) -> &str {
+    pub(in crate::auth) fn key_id(&self) -> &str {
         &self.header.kid
+    }
+
+    /// How it says that it was signed.
+    pub(in crate::auth) fn algorithm(&self) -> &str {
+        &self.header.alg
+    }
+
+    /// What was signed, and the signature.
+    pub(in crate::auth) fn signature(&self) -> (&[u8], &[u8]) {
+        (self.signed.as_bytes(), &self.signature)
     }
 
     /// Whether `key` signed it. The key decides which algorithms there can be.
@@ -64,7 +74,7 @@ impl<'a> Jws<'a> {
 }
 
 /// The payload of a token, before its signature is verified: only to see whose it might be.
-pub(super) fn peek<T: for<'de> Deserialize<'de>>(token: &str) -> Option<T> {
+pub(in crate::auth) fn peek<T: for<'de> Deserialize<'de>>(token: &str) -> Option<T> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() || token.len() > LONGEST {

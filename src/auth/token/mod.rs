@@ -13,6 +13,6 @@ pub mod claims;
 pub mod discovery;
 pub mod file;
 pub mod issue;
-mod jws;
-mod remembered;
+pub(super) mod jws;
+pub(super) mod remembered;
 pub mod verify;

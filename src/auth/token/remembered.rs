@@ -1,4 +1,5 @@
-//! Tokens that were verified already, so that one used again costs a digest and a lookup. Bounded.
+//! Tokens that were verified already and answers that were given, so that one asked for again costs a digest and a lookup.
+//! Bounded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,10 +11,10 @@ const GENERATION: usize = 512;
 /// Parts with a lock of their own.
 const SHARDS: usize = 16;
 
-/// The digest of a token; the token itself is not kept.
-pub(super) type Digest = [u8; 32];
+/// The digest of a token or of a question; they themselves are not kept.
+pub(in crate::auth) type Digest = [u8; 32];
 
-pub(super) struct Remembered<T> {
+pub(in crate::auth) struct Remembered<T> {
     shards: [Mutex<Generations<T>>; SHARDS],
 }
 
@@ -30,7 +31,7 @@ impl<T> Default for Remembered<T> {
 }
 
 impl<T> Remembered<T> {
-    pub(super) fn get(&self, key: &Digest) -> Option<Arc<T>> {
+    pub(in crate::auth) fn get(&self, key: &Digest) -> Option<Arc<T>> {
         let mut shard = self.shard(key);
         if let Some(found) = shard.young.get(key) {
             return Some(found.clone());
@@ -40,7 +41,7 @@ impl<T> Remembered<T> {
         Some(found)
     }
 
-    pub(super) fn put(&self, key: Digest, value: Arc<T>) {
+    pub(in crate::auth) fn put(&self, key: Digest, value: Arc<T>) {
         self.shard(&key).put(key, value);
     }
 
@@ -59,9 +60,13 @@ impl<T> Generations<T> {
     }
 }
 
-pub(super) fn digest_of(token: &str) -> Digest {
+pub(in crate::auth) fn digest_of(token: &str) -> Digest {
+    digest_of_bytes(token.as_bytes())
+}
+
+pub(in crate::auth) fn digest_of_bytes(content: &[u8]) -> Digest {
     let mut key = [0; 32];
-    key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    key.copy_from_slice(digest(&SHA256, content).as_ref());
     key
 }
 

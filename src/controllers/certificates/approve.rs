@@ -49,10 +49,12 @@ impl Controller for Approver {
         }
         let (request, user) = (parse(&csr)?, requester(&csr));
         let ways = ways(&csr, &request);
-        let Some((_, message)) = ways.iter().find(|(permission, _)| may(cx, &user, permission)) else {
-            return Ok(if ways.is_empty() { Next::Done } else { Next::After(wait(cx, &csr)) });
-        };
-        approve(cx, csr, message).await.map(|()| Next::Done)
+        for (permission, message) in &ways {
+            if may(cx, &user, permission).await {
+                return approve(cx, csr, message).await.map(|()| Next::Done);
+            }
+        }
+        Ok(if ways.is_empty() { Next::Done } else { Next::After(wait(cx, &csr)) })
     }
 }
 
@@ -76,7 +78,7 @@ fn requester(csr: &Item) -> User {
     Identity { name: text(&spec["username"]), uid: text(&spec["uid"]), groups: texts(&spec["groups"]), extra }.into()
 }
 
-fn may(cx: &Cx, user: &User, permission: &str) -> bool {
+async fn may(cx: &Cx, user: &User, permission: &str) -> bool {
     let asked = Resource {
         group: "certificates.k8s.io",
         version: "*",
@@ -84,7 +86,7 @@ fn may(cx: &Cx, user: &User, permission: &str) -> bool {
         subresource: permission,
         ..Resource::default()
     };
-    cx.plane.registry.authorizer.authorize(&Attributes::resource(user, "create", asked)).is_allowed()
+    cx.plane.registry.authorizer.authorize(&Attributes::resource(user, "create", asked)).await.is_allowed()
 }
 
 fn wait(cx: &Cx, csr: &Item) -> Duration {

@@ -117,7 +117,7 @@ impl Ask<'_> {
     fn allows(&self, verb: &str, wanted: &Wanted, (namespace, name): (&str, &str)) -> bool {
         let Wanted { group, version, resource } = wanted;
         let resource = Resource { group, version, resource, namespace, name, ..Resource::default() };
-        self.authorizer.authorize(&Attributes::resource(self.user, verb, resource)).is_allowed()
+        self.authorizer.authorize_blocking(&Attributes::resource(self.user, verb, resource)).is_allowed()
     }
 }
 

@@ -113,7 +113,8 @@ impl Ask<'_> {
             name,
             ..Resource::default()
         };
-        let refused = self.authorizer.require(&Attributes::resource(self.user, verb, resource));
+        let attributes = Attributes::resource(self.user, verb, resource);
+        let refused = self.authorizer.authorize_blocking(&attributes).require(&attributes);
         refused.err().map(|status| status.message)
     }
 
