@@ -1,10 +1,8 @@
 //! Where a server is, how to know it, and as whom to come: from a kubeconfig or from flags.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
@@ -12,13 +10,9 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::error::{RemoteError, Result};
 use crate::auth::identity::Secret;
-use crate::codec::yaml::read::read;
-use crate::model::value::Value;
+use crate::auth::outward::kubeconfig::{Kubeconfig, bytes};
 use crate::pki::authority::Leaf;
 use crate::pki::certificate::Certificate;
-
-/// Bytes of a kubeconfig or of a file that it names.
-const FILE: u64 = 4 << 20;
 
 /// Everything that a connection needs. Cheap to clone.
 #[derive(Clone)]
@@ -57,24 +51,23 @@ impl Access {
 
     /// What the current context of the kubeconfig at `path` says.
     pub fn from_kubeconfig(path: &Path) -> Result<Self> {
-        let config = Kubeconfig::read(path)?;
-        let cluster = config.named("clusters", "cluster", config.context("cluster"))?;
-        let user = config.named("users", "user", config.context("user"))?;
+        let config = Kubeconfig::read(path).map_err(bad)?;
+        let (cluster, user) = (&config.cluster, &config.user);
         if cluster["insecure-skip-tls-verify"] == true {
             return Err(bad(format!("{}: insecure-skip-tls-verify is not supported", path.display())));
         }
         let server = cluster["server"].as_str().unwrap_or("");
-        let authority = config.content(&cluster, "certificate-authority")?.unwrap_or_default();
+        let authority = config.content(cluster, "certificate-authority").map_err(bad)?.unwrap_or_default();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| bad(format!("{}: no UTF-8", path.display())));
-        let certificate = config.content(&user, "client-certificate")?;
-        let key = config.content(&user, "client-key")?;
+        let certificate = config.content(user, "client-certificate").map_err(bad)?;
+        let key = config.content(user, "client-key").map_err(bad)?;
         let credential = match (certificate, key, user["token"].as_str(), user["tokenFile"].as_str()) {
             (Some(certificate), Some(key), _, _) => {
                 let leaf = Leaf::from_pem(&certificate, &key);
                 Credential::Certificate(Arc::new(leaf.map_err(|why| bad(format!("{}: {why}", path.display())))?))
             }
             (_, _, Some(token), _) => Credential::token(token),
-            (_, _, _, Some(file)) => Credential::token(text(config.file(file)?)?.trim()),
+            (_, _, _, Some(file)) => Credential::token(text(bytes(&config.beside(file)).map_err(bad)?)?.trim()),
             _ => Credential::Nobody,
         };
         Self::new(server, &text(authority)?, credential)
@@ -135,53 +128,6 @@ fn roots(authority: &str) -> Result<RootCertStore> {
         roots.add(certificate.der().clone()).map_err(|why| bad(format!("certificate authority: {why}")))?;
     }
     Ok(roots)
-}
-
-/// A kubeconfig as it stands in its file.
-struct Kubeconfig {
-    path: PathBuf,
-    value: Value,
-}
-
-impl Kubeconfig {
-    fn read(path: &Path) -> Result<Self> {
-        let value = read(&bytes(path)?).map_err(|why| bad(format!("{}: {why}", path.display())))?.value;
-        Ok(Self { path: path.to_owned(), value })
-    }
-
-    /// What the current context says of `part`.
-    fn context(&self, part: &str) -> String {
-        let current = self.value["current-context"].as_str().unwrap_or("").to_owned();
-        let context = self.named("contexts", "context", current).unwrap_or_default();
-        context[part].as_str().unwrap_or("").to_owned()
-    }
-
-    fn named(&self, list: &str, part: &str, name: String) -> Result<Value> {
-        let items = self.value[list].as_array().into_iter().flatten();
-        let found = items.into_iter().find(|item| item["name"] == name.as_str()).map(|item| item[part].clone());
-        found.ok_or_else(|| bad(format!("{}: no {part} {name:?}", self.path.display())))
-    }
-
-    /// `NAME-data`, or what is in the file that `NAME` names.
-    fn content(&self, of: &Value, name: &str) -> Result<Option<Vec<u8>>> {
-        if let Some(data) = of[format!("{name}-data")].as_str() {
-            let decoded = STANDARD.decode(data);
-            return decoded.map(Some).map_err(|why| bad(format!("{}: {name}-data: {why}", self.path.display())));
-        }
-        of[name].as_str().map(|file| self.file(file)).transpose()
-    }
-
-    /// A file named in this one: beside it, unless the name is absolute.
-    fn file(&self, name: &str) -> Result<Vec<u8>> {
-        bytes(&self.path.parent().unwrap_or(Path::new(".")).join(name))
-    }
-}
-
-fn bytes(path: &Path) -> Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut content = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(FILE).read_to_end(&mut content));
-    read.map(|_| content).map_err(|why| bad(format!("{}: {why}", path.display())))
 }
 
 #[cfg(test)]
