@@ -1,6 +1,6 @@
 //! From a text to something that runs: compile, estimate, evaluate.
 
-use super::ast::{Ast, Expr, Literal, Node};
+use super::ast::{Ast, Expr, Literal, Node, op};
 use super::check::{Checked, check};
 use super::cost::{self, Range};
 use super::env::Env;
@@ -47,6 +47,22 @@ impl Program {
     /// Whether it reads a variable of its environment.
     pub fn reads(&self, variable: &str) -> bool {
         self.checked.reads(variable)
+    }
+
+    /// Whether it selects this field of this variable, also optionally or to ask whether it is there.
+    pub fn selects(&self, variable: &str, field: &str) -> bool {
+        let is_variable = |expr: &Expr| matches!(&expr.node, Node::Ident(name) if **name == *variable);
+        let mut found = false;
+        self.checked.ast.root.walk(&mut |expr| match &expr.node {
+            Node::Select(select) => found |= is_variable(&select.operand) && *select.field == *field,
+            Node::Call(call) if &*call.function == op::OPT_SELECT => {
+                if let [operand, Expr { node: Node::Literal(Literal::String(name)), .. }] = call.args.as_slice() {
+                    found |= is_variable(operand) && **name == *field;
+                }
+            }
+            _ => {}
+        });
+        found
     }
 
     /// The most that one evaluation can cost; `root` bounds the sizes of what is read.

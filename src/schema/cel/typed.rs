@@ -1,5 +1,7 @@
 //! How values of an object look to an expression: by the object's schema, or as they stand.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use jiff::Timestamp;
 
@@ -16,24 +18,31 @@ pub struct Schema<'a> {
     structure: Option<&'a Structure>,
     /// Of a whole object: its `apiVersion`, `kind` and names are there even if not declared.
     whole: bool,
+    /// It is a token's claims, or within them.
+    claims: bool,
 }
 
 /// What every object declares of itself.
 const OF_ANY_OBJECT: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 impl<'a> Schema<'a> {
-    pub const NONE: Self = Self { structure: None, whole: false };
+    pub const NONE: Self = Self { structure: None, whole: false, claims: false };
+    /// Of what a token says: all numbers are doubles, and names may be written escaped.
+    pub const CLAIMS: Self = Self { claims: true, ..Self::NONE };
 
     pub fn new(structure: &'a Structure) -> Self {
-        Self { structure: Some(structure), whole: structure.embedded }
+        Self { structure: Some(structure), whole: structure.embedded, claims: false }
     }
 
     /// Of the root of a custom object.
     pub fn of_object(structure: &'a Structure) -> Self {
-        Self { structure: Some(structure), whole: true }
+        Self { structure: Some(structure), whole: true, claims: false }
     }
 
     pub fn items(self) -> Self {
+        if self.claims {
+            return self;
+        }
         self.structure.and_then(|s| s.items.as_deref()).map_or(Self::NONE, Self::new)
     }
 
@@ -60,6 +69,10 @@ impl<'a> Schema<'a> {
 
     /// A field or an entry by the name under which an expression knows it.
     pub fn field(self, fields: &'a Map, name: &str) -> Option<Result<Val<'a>>> {
+        if self.claims {
+            let name = names::unescape(name).unwrap_or(Cow::Borrowed(name));
+            return fields.get(&name).map(|value| Ok(claim(value)));
+        }
         let Some(structure) = self.structure else { return fields.get(name).map(|value| Ok(untyped(value))) };
         if let Some(values) = &structure.values {
             return fields.get(name).map(|value| self::value(value, Self::new(values)));
@@ -71,7 +84,7 @@ impl<'a> Schema<'a> {
         let value = fields.get(&name)?;
         match structure.properties.get(&name) {
             Some(schema) if self.whole && name == "metadata" => {
-                Some(self::value(value, Self { structure: Some(schema), whole: false }).or_else(|_| Ok(untyped(value))))
+                Some(self::value(value, Self { whole: false, ..Self::new(schema) }).or_else(|_| Ok(untyped(value))))
             }
             Some(schema) => Some(self::value(value, Self::new(schema))),
             None if self.declared(&name) => Some(Ok(untyped(value))),
@@ -100,8 +113,21 @@ pub fn untyped(value: &Value) -> Val<'_> {
     }
 }
 
+/// A claim of a token, or a part of one.
+fn claim(value: &Value) -> Val<'_> {
+    match value {
+        Value::Number(number) => Val::Double(number.as_f64().unwrap_or(f64::NAN)),
+        Value::Array(items) => Val::Items(items, Schema::CLAIMS),
+        Value::Object(fields) => Val::Fields(fields, Schema::CLAIMS),
+        _ => untyped(value),
+    }
+}
+
 /// A value by its schema.
 pub fn value<'a>(value: &'a Value, schema: Schema<'a>) -> Result<Val<'a>> {
+    if schema.claims {
+        return Ok(claim(value));
+    }
     let Some(structure) = schema.structure else { return Ok(untyped(value)) };
     if value.is_null() {
         return Ok(Val::Null);
