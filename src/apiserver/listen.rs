@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
@@ -127,15 +128,14 @@ pub trait Handler: Clone + Send + Sync + 'static {
 const TLS_HANDSHAKE: u8 = 0x16;
 const PLAIN_HTTP: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
-/// Serves until `stop`, then lets requests under way come to their end.
+/// Serves until `stop`, with what `tls` is when a connection comes; then lets requests under way come to their end.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
-    tls: Arc<ServerConfig>,
+    tls: Arc<ArcSwap<ServerConfig>>,
     handler: H,
     bounds: Bounds,
     stop: CancellationToken,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
     let (room, open) = (Arc::new(Semaphore::new(bounds.connections)), TaskTracker::new());
     loop {
         let permit = tokio::select! {
@@ -155,7 +155,8 @@ pub async fn serve<H: Handler>(
                 continue;
             }
         };
-        let (acceptor, handler, stop) = (acceptor.clone(), handler.clone(), stop.clone());
+        let (handler, stop) = (handler.clone(), stop.clone());
+        let acceptor = TlsAcceptor::from(tls.load_full());
         open.spawn(async move {
             let _permit = permit;
             connection(stream, remote, acceptor, handler, bounds, stop).await;

@@ -27,17 +27,30 @@ pub struct Tokens {
     url: String,
     audiences: Vec<String>,
     keys: TokenKeys,
+    policy: Policy,
+}
+
+/// How tokens are made and told of, where flags say so.
+pub struct Policy {
+    /// Where the keys are; `None`: at this server.
+    pub keys_uri: Option<String>,
+    /// The longest that a token may live; 0: as long as is asked for.
+    pub most_seconds: i64,
+    /// Whether tokens of pods live on for a year.
+    pub extend: bool,
 }
 
 impl Tokens {
     /// `audiences` are this server's own; `url` is the issuer.
-    pub fn new(keys: &TokenKeys, url: &str, audiences: Vec<String>) -> Self {
+    pub fn new(keys: &TokenKeys, url: &str, audiences: Vec<String>, policy: Policy) -> Self {
         let issuer = keys.signing.clone().map(|key| Issuer::new(key, url));
-        Self { issuer, url: url.to_owned(), audiences, keys: keys.clone() }
+        Self { issuer, url: url.to_owned(), audiences, keys: keys.clone(), policy }
     }
 
     pub fn configuration(&self, address: &str) -> Response<Body> {
-        match discovery::configuration(&self.url, &format!("https://{address}/openid/v1/jwks"), &self.keys.public) {
+        let own = || format!("https://{address}{}", discovery::KEYS_PATH);
+        let uri = self.policy.keys_uri.clone().unwrap_or_else(own);
+        match discovery::configuration(&self.url, &uri, &self.keys.public) {
             Ok(document) => json_answer(200, &document),
             Err(_) => text(404, "404 page not found\n"),
         }
@@ -78,7 +91,7 @@ impl Exchange<'_> {
             "TokenReview" if value["spec"]["token"].as_str().is_none_or(str::is_empty) => {
                 return Err(Status::bad_request("token is required for TokenReview in authentication"));
             }
-            "TokenReview" => self.review_token(&value),
+            "TokenReview" => self.review_token(&value).await,
             "SelfSubjectReview" => {
                 value = json!({"metadata": {"creationTimestamp": self.now().to_text().as_str()}});
                 json!({"userInfo": self.caller.user.to_value()})
@@ -91,12 +104,12 @@ impl Exchange<'_> {
                 value = json!({});
                 registry.authorizer.rules(&self.caller.user, &namespace).to_value()
             }
-            "SelfSubjectAccessReview" => self.review_access(&value["spec"], &self.caller.user),
+            "SelfSubjectAccessReview" => self.review_access(&value["spec"], &self.caller.user).await,
             _ => {
                 if kind == "LocalSubjectAccessReview" {
                     local_namespace(at, &value)?;
                 }
-                self.review_access(&value["spec"], &subject(&value["spec"]))
+                self.review_access(&value["spec"], &subject(&value["spec"])).await
             }
         };
         value["status"] = status;
@@ -104,7 +117,7 @@ impl Exchange<'_> {
         self.plain(201, &version, message, &value)
     }
 
-    fn review_access(&self, spec: &Value, user: &User) -> Value {
+    async fn review_access(&self, spec: &Value, user: &User) -> Value {
         let text = |part: &'static str, field: &'static str| spec[part][field].as_str().unwrap_or("");
         let of = |field| text("resourceAttributes", field);
         let (verb, target) = if spec.get("resourceAttributes").is_some_and(|a| !a.is_null()) {
@@ -122,7 +135,7 @@ impl Exchange<'_> {
         } else {
             (text("nonResourceAttributes", "verb"), Target::Path(text("nonResourceAttributes", "path")))
         };
-        let verdict = self.server.registry.authorizer.authorize(&Attributes { user, verb, target });
+        let verdict = self.server.registry.authorizer.authorize(&Attributes { user, verb, target }).await;
         let mut status = Map::new();
         status.insert("allowed".into(), verdict.is_allowed().into());
         if verdict.decision == Decision::Deny {
@@ -131,10 +144,13 @@ impl Exchange<'_> {
         if !verdict.reason.is_empty() {
             status.insert("reason".into(), verdict.reason.to_string().into());
         }
+        if let Some(error) = &verdict.error {
+            status.insert("evaluationError".into(), (&**error).into());
+        }
         status.into()
     }
 
-    fn review_token(&self, value: &Value) -> Value {
+    async fn review_token(&self, value: &Value) -> Value {
         let token = value["spec"]["token"].as_str().unwrap_or("");
         let audiences: Vec<_> = value["spec"]["audiences"]
             .as_array()
@@ -142,7 +158,7 @@ impl Exchange<'_> {
             .flatten()
             .filter_map(|audience| audience.as_str().map(Into::into))
             .collect();
-        match self.server.authenticator.review(token, &audiences) {
+        match self.server.authenticator.review(token, &audiences).await {
             Ok(accepted) => {
                 let mut status = json!({"authenticated": true, "user": accepted.user.to_value()});
                 if !accepted.audiences.is_empty() {
@@ -183,17 +199,23 @@ impl Exchange<'_> {
         self.plain(201, "authentication.k8s.io/v1", message(), &request)
     }
 
-    fn sign(&self, at: &Address, account: Reference, bound: Bound, request: &mut Value) -> Result<()> {
+    fn sign(&mut self, at: &Address, account: Reference, bound: Bound, request: &mut Value) -> Result<()> {
         let tokens = &self.server.tokens;
         let Some(issuer) = &tokens.issuer else { return Err(Status::internal("no key to sign tokens with")) };
-        let seconds = request["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
+        let (mut seconds, most) =
+            (request["spec"]["expirationSeconds"].as_i64().unwrap_or(3600), tokens.policy.most_seconds);
+        if most > 0 && seconds > most {
+            self.caller.warn(format!("requested expiration of {seconds} seconds shortened to {most} seconds"));
+            seconds = most;
+            request["spec"]["expirationSeconds"] = most.into();
+        }
         let audiences: Vec<String> = request["spec"]["audiences"]
             .as_array()
             .into_iter()
             .flatten()
             .filter_map(|a| a.as_str().map(str::to_owned))
             .collect();
-        let lifetime = Lifetime::of(seconds, &bound, &audiences, &tokens.audiences, true);
+        let lifetime = Lifetime::of(seconds, &bound, &audiences, &tokens.audiences, tokens.policy.extend);
         let wanted = Wanted { namespace: &at.namespace, account, audiences: &audiences, lifetime, bound };
         let (registry, now) = (&self.server.registry, self.now());
         let issued = issuer.issue(&wanted, registry.clock.now(), &registry.entropy).map_err(Status::internal)?;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::audit::audit;
+use super::authorization;
 use super::plane::StartError;
 use crate::admission::chain::Chain;
 use crate::admission::charges::Charges;
 use crate::admission::configuration::Configurations;
 use crate::admission::plugins;
 use crate::admission::reads::Reads;
-use crate::auth::authorizer::{self, Mode};
 use crate::auth::node::NodeAuthorizer;
 use crate::auth::rbac::Rbac;
 use crate::base::clock::Clock;
@@ -77,10 +77,8 @@ pub async fn registry(
         clock: clock.clone(),
     };
     let cache = Cache::open(store.clone(), options, tasks).await?;
-    let modes: Vec<&str> = flags.authorization_mode.iter().map(String::as_str).collect();
-    let modes = Mode::parse(&modes).map_err(StartError::Flag)?;
     let node = Arc::new(NodeAuthorizer::new(cache.clone()));
-    let authorizer = authorizer::Chain::of_modes(&modes, rbac, Some(node)).map_err(StartError::Flag)?;
+    let authorizer = authorization::chain(&flags.identity.access, rbac, node, (clock, entropy), tasks)?;
     let event_ttl = span("--event-ttl", &flags.event_ttl)?;
     let reads = Reads {
         cache: cache.clone(),

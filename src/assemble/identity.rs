@@ -1,29 +1,34 @@
-//! Who is believed: certificates, tokens and what they may do.
+//! Certificates and keys: by which the server is known, and by which it knows others.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use compact_str::CompactString;
-use tokio_rustls::rustls::ServerConfig;
+use arc_swap::ArcSwap;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion};
+use tokio_util::sync::CancellationToken;
 
+use super::core::span;
 use super::plane::StartError;
-use super::subjects::Cached;
-use crate::auth::authenticator::{Anonymous, Authenticator};
-use crate::auth::certificate::{PossessionVerifier, Trust};
-use crate::auth::request_header::{HeaderNames, RequestHeader};
-use crate::auth::token::file::FileTokens;
-use crate::auth::token::verify::ServiceAccountTokens;
+use crate::apiserver::reviews::{Policy, Tokens};
+use crate::auth::certificate::{Authorities, PossessionVerifier, Trust};
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
-use crate::cache::handle::Cache;
+use crate::base::files::Files;
 use crate::config::flags::Flags;
-use crate::pki::authority::{Authority, Leaf};
-use crate::pki::folder::{Pki, Serving};
+use crate::config::identity::AccountFlags;
+use crate::pki::authority::Leaf;
+use crate::pki::certificate::Certificate;
+use crate::pki::folder::{Pki, Serving, TokenKeys};
+use crate::pki::key::{Key, PublicKey};
 use crate::pki::kubeconfig::Kubeconfig;
 use crate::registry::hooks::services::ranges::Ranges;
+
+/// Versions of TLS from the oldest on that may be spoken.
+static FROM_12: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+static FROM_13: [&SupportedProtocolVersion; 1] = [&TLS13];
 
 /// This machine's name.
 pub fn hostname() -> String {
@@ -48,79 +53,137 @@ pub fn pki(
     Ok(Pki::open(&folder, &serving, clock, entropy)?)
 }
 
-/// What the listener shows, and whom it asks for certificates.
-pub fn tls(flags: &Flags, pki: &Pki) -> Result<ServerConfig, StartError> {
-    let own;
-    let leaf = match (&flags.tls_cert_file, &flags.tls_private_key_file) {
-        (Some(certificate), Some(key)) => {
-            own = Leaf::from_pem(&read(certificate)?, &read(key)?)?;
-            &own
-        }
-        _ => &pki.serving,
-    };
-    let (chain, key) = leaf.to_der()?;
-    let clients = client_authority(flags, pki)?;
-    let verifier = PossessionVerifier::new(clients.certificates().iter().chain(pki.front_proxy.certificates()))?;
-    let versions: &[_] = match flags.tls_min_version.as_str() {
-        "VersionTLS12" => &[&TLS12, &TLS13],
-        "VersionTLS13" => &[&TLS13],
-        other => {
-            return Err(StartError::Flag(format!("--tls-min-version: {other} is none of VersionTLS12, VersionTLS13")));
-        }
-    };
-    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_protocol_versions(versions)
-        .and_then(|builder| builder.with_client_cert_verifier(Arc::new(verifier)).with_single_cert(chain, key))
-        .map_err(|error| StartError::Tls(error.to_string()))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+/// Who certifies clients and proxies, and what the listener shows them: each from files that may change.
+pub struct Certified {
+    pub clients: Authorities,
+    pub proxies: Authorities,
+    pub tls: Arc<ArcSwap<ServerConfig>>,
+    paths: Paths,
 }
 
-/// Who may sign client certificates.
-fn client_authority(flags: &Flags, pki: &Pki) -> Result<Authority, StartError> {
-    match &flags.client_ca_file {
-        Some(path) => Ok(Authority::from_pem(&read(path)?, None)?),
-        None => Ok(pki.authority.clone()),
+/// Where they are read from.
+struct Paths {
+    clients: PathBuf,
+    proxies: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+    oldest: &'static [&'static SupportedProtocolVersion],
+}
+
+impl Certified {
+    /// The pki folder holds what no flag names.
+    pub fn open(flags: &Flags) -> Result<Self, StartError> {
+        let folder = flags.store.pki();
+        let or = |flag: &Option<PathBuf>, own: &str| flag.clone().unwrap_or_else(|| folder.join(own));
+        let oldest: &[_] = match flags.tls_min_version.as_str() {
+            "VersionTLS12" => &FROM_12,
+            "VersionTLS13" => &FROM_13,
+            other => {
+                let why = format!("--tls-min-version: {other} is none of VersionTLS12, VersionTLS13");
+                return Err(StartError::Flag(why));
+            }
+        };
+        let paths = Paths {
+            clients: or(&flags.identity.client_ca_file, "ca.crt"),
+            proxies: or(&flags.identity.proxies.requestheader_client_ca_file, "front-proxy-ca.crt"),
+            certificate: or(&flags.tls_cert_file, "apiserver.crt"),
+            key: or(&flags.tls_private_key_file, "apiserver.key"),
+            oldest,
+        };
+        let (clients, proxies, tls) = paths.read()?;
+        Ok(Self {
+            clients: Arc::new(clients).into(),
+            proxies: Arc::new(proxies).into(),
+            tls: Arc::new(ArcSwap::from_pointee(tls)),
+            paths,
+        })
+    }
+
+    /// Takes over what the files say whenever they change. Connections that are open keep their certificate; whether a
+    /// client's is believed is asked anew.
+    pub async fn follow(self, stop: CancellationToken) {
+        let Paths { clients, proxies, certificate, key, .. } = &self.paths;
+        let mut files = Files::new([clients, proxies, certificate, key].map(PathBuf::clone));
+        while files.changed(&stop).await {
+            match self.paths.read() {
+                Ok((clients, proxies, tls)) => {
+                    self.clients.replace(clients);
+                    self.proxies.replace(proxies);
+                    self.tls.store(Arc::new(tls));
+                    tracing::info!("certificates are read again");
+                }
+                Err(why) => tracing::error!(%why, "certificates cannot be read; the ones before stay"),
+            }
+        }
     }
 }
 
-/// The ways of authentication that the flags ask for.
-pub fn authenticator(flags: &Flags, pki: &Pki, cache: &Cache, clock: &Clock) -> Result<Authenticator, StartError> {
-    let subjects = Arc::new(Cached(cache.clone()));
-    let audiences = audiences(flags);
-    let shared: Arc<[CompactString]> = audiences.iter().map(|a| CompactString::from(a.as_str())).collect();
-    let issuers = vec![flags.service_account_issuer.clone()];
-    let tokens = ServiceAccountTokens::new(issuers, pki.tokens.public.clone(), shared.clone(), subjects.clone());
-    let proxies = Arc::new(Trust::new(pki.front_proxy.certificates())?);
-    let allowed = vec!["front-proxy-client".to_owned()];
-    let request_header = RequestHeader::new(proxies, allowed, &HeaderNames::default()).map_err(StartError::Flag)?;
-    let file_tokens = match &flags.token_auth_file {
-        Some(path) => {
-            let text = String::from_utf8(read(path)?)
-                .map_err(|_| StartError::Flag(format!("{}: no UTF-8", path.display())))?;
-            Some(FileTokens::parse(&text).map_err(|why| StartError::Flag(format!("{}: {why}", path.display())))?)
-        }
-        None => None,
-    };
-    Ok(Authenticator {
-        request_header: Some(request_header),
-        client_certificates: Some(Arc::new(Trust::new(client_authority(flags, pki)?.certificates())?)),
-        file_tokens,
-        service_accounts: Some(Arc::new(tokens)),
-        bootstrap_tokens: Some(subjects),
-        anonymous: if flags.anonymous_auth { Anonymous::Everybody } else { Anonymous::Nobody },
-        audiences: shared,
-        clock: clock.clone(),
-    })
+impl Paths {
+    fn read(&self) -> Result<(Trust, Trust, ServerConfig), StartError> {
+        let clients = Certificate::all_from_pem(&read(&self.clients)?)?;
+        let proxies = Certificate::all_from_pem(&read(&self.proxies)?)?;
+        let (chain, key) = Leaf::from_pem(&read(&self.certificate)?, &read(&self.key)?)?.to_der()?;
+        let verifier = PossessionVerifier::new(clients.iter().chain(&proxies))?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(self.oldest)
+            .and_then(|builder| builder.with_client_cert_verifier(Arc::new(verifier)).with_single_cert(chain, key))
+            .map_err(|error| StartError::Tls(error.to_string()))?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok((Trust::new(&clients)?, Trust::new(&proxies)?, config))
+    }
 }
 
-/// This server's own audiences.
-pub fn audiences(flags: &Flags) -> Vec<String> {
-    if flags.api_audiences.is_empty() {
-        vec![flags.service_account_issuer.clone()]
-    } else {
-        flags.api_audiences.clone()
+/// The keys of service-account tokens: those of the flags, or the pki folder's.
+pub fn token_keys(flags: &AccountFlags, own: &TokenKeys) -> Result<TokenKeys, StartError> {
+    let signing = match &flags.service_account_signing_key_file {
+        Some(path) => Some(Arc::new(Key::from_pem(&read(path)?)?)),
+        None => own.signing.clone(),
+    };
+    let mut public = Vec::new();
+    for path in &flags.service_account_key_file {
+        public.extend(PublicKey::all_from_pem(&read(path)?)?);
     }
+    if flags.service_account_key_file.is_empty() {
+        public.clone_from(&own.public);
+    }
+    // What is signed here must be believed here.
+    if let Some(key) = signing.as_ref().map(|key| key.public()).filter(|key| !public.contains(key)) {
+        public.insert(0, key.clone());
+    }
+    Ok(TokenKeys { signing, public })
+}
+
+/// How tokens of service accounts are made and told of.
+pub fn tokens(flags: &AccountFlags, keys: &TokenKeys) -> Result<Tokens, StartError> {
+    let mut seen = Vec::new();
+    for issuer in &flags.service_account_issuer {
+        if issuer.is_empty() {
+            return Err(StartError::Flag("service-account-issuer should not be an empty string".into()));
+        }
+        if seen.contains(&issuer) {
+            return Err(StartError::Flag(format!("service-account-issuer {issuer:?} is already specified")));
+        }
+        seen.push(issuer);
+    }
+    let uri = flags.service_account_jwks_uri.as_deref();
+    if let Some(uri) = uri.filter(|uri| !uri.starts_with("https://")) {
+        return Err(StartError::Flag(format!("service-account-jwks-uri requires https scheme, parsed as: {uri}")));
+    }
+    let most = span("--service-account-max-token-expiration", &flags.service_account_max_token_expiration)?;
+    if !most.is_zero() && !(3600..=1 << 32).contains(&most.as_secs()) {
+        let why = "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds";
+        return Err(StartError::Flag(why.into()));
+    }
+    Ok(Tokens::new(
+        keys,
+        flags.issuer(),
+        flags.audiences().to_vec(),
+        Policy {
+            keys_uri: uri.map(str::to_owned),
+            most_seconds: i64::try_from(most.as_secs()).unwrap_or(i64::MAX),
+            extend: flags.service_account_extend_token_expiration,
+        },
+    ))
 }
 
 /// Writes a kubeconfig for the administrator, unless there is one that works with this authority.
@@ -159,6 +222,6 @@ fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
     std::fs::rename(&beside, path)
 }
 
-fn read(path: &std::path::Path) -> Result<Vec<u8>, StartError> {
+pub(super) fn read(path: &std::path::Path) -> Result<Vec<u8>, StartError> {
     std::fs::read(path).map_err(|error| StartError::File(path.to_owned(), error))
 }

@@ -2,10 +2,13 @@
 //!
 //! It owns the order in which parts start and end, and nothing else does. In reading order: `plane` (start and stop),
 //! `core` (the registry and what it stands on),
-//! `identity` (who is believed), `subjects` and `roles` (what identity reads of the cache), `bootstrap` and
-//! `flow_control` (the objects of a fresh plane), `service` (the plane as the Service `kubernetes`).
+//! `identity` (certificates and keys), `authentication` (who is believed), `authorization` (who decides), `subjects` and
+//! `roles` (what they read of the cache), `bootstrap` and `flow_control` (the objects of a fresh plane), `service` (the
+//! plane as the Service `kubernetes`).
 
 mod audit;
+mod authentication;
+mod authorization;
 mod bootstrap;
 pub mod core;
 pub mod flow_control;

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use super::authentication::{self, Grounds};
+use super::identity::Certified;
 use super::{bootstrap, core, flow_control, identity, roles, service};
 use crate::apiserver::documents::Documents;
 use crate::apiserver::health::{Check, Health};
 use crate::apiserver::listen::{self, Bounds};
 use crate::apiserver::metrics::Metrics;
-use crate::apiserver::reviews::Tokens;
 use crate::apiserver::server::{Limits, Parts as ServerParts, Server};
 use crate::auth::identity::User;
 use crate::auth::rbac::Rbac;
@@ -27,7 +28,7 @@ use crate::controllers;
 use crate::fairness::gate::Fairness;
 use crate::model::value::json;
 use crate::pki::authority::Authority;
-use crate::pki::folder::Pki;
+use crate::pki::folder::{Pki, TokenKeys};
 use crate::pki::key::Key;
 use crate::registry::client::Client;
 use crate::registry::core::Registry;
@@ -81,7 +82,8 @@ impl Plane {
         let advertised = SocketAddr::new(advertise(flags), address.port());
         let ranges = core::ranges(flags)?;
         let pki = identity::pki(flags, advertised.ip(), &ranges, &clock, &entropy)?;
-        let tls = identity::tls(flags, &pki)?;
+        let certified = Certified::open(flags)?;
+        let keys = identity::token_keys(&flags.identity.accounts, &pki.tokens)?;
         let (store, embedded) = core::open_store(&flags.store, &clock, &entropy).await?;
         let rbac = Arc::new(Rbac::default());
         let registry = core::registry(flags, &ranges, store, &rbac, &clock, &entropy, &tasks).await?;
@@ -101,16 +103,27 @@ impl Plane {
         let fairness = core::fairness(flags, &registry)?;
         let follower = fairness.clone();
         tasks.start("fairness", |stop| follower.follow(stop));
-        let server = server(flags, &registry, &pki, advertised, &stopping, fairness)?;
+        let grounds = Grounds {
+            flags,
+            keys: &keys,
+            clients: &certified.clients,
+            proxies: &certified.proxies,
+            cache: &registry.cache,
+            clock: &clock,
+            entropy: &entropy,
+        };
+        let server = server(&grounds, &registry, advertised, (&stopping, &tasks), fairness)?;
         controllers::serving::start(&registry, &tasks)?;
-        controllers::start(&registry, &tasks, &controllers(flags, &pki)?)
+        controllers::start(&registry, &tasks, &controllers(flags, &pki, &keys)?)
             .map_err(|error| StartError::Flag(error.to_string()))?;
         if flags.scheduler {
             let config = scheduler::config::Config { host: identity::hostname(), ..Default::default() };
             scheduler::start(&registry, &tasks, &config)?;
         }
         let kubeconfig = identity::admin_kubeconfig(flags, &pki, address.port(), &clock, &entropy)?;
-        tasks.start("api", move |stop| listen::serve(listener, Arc::new(tls), server, bounds(), stop));
+        let tls = certified.tls.clone();
+        tasks.start("certificates", |stop| certified.follow(stop));
+        tasks.start("api", move |stop| listen::serve(listener, tls, server, bounds(), stop));
         Ok(Self { address, kubeconfig, registry, tasks, embedded, stopping })
     }
 
@@ -124,12 +137,12 @@ impl Plane {
     }
 }
 
-fn controllers(flags: &Flags, pki: &Pki) -> Result<controllers::config::Config, StartError> {
-    let issuer = |key: &Arc<Key>| Issuer::new(key.clone(), flags.service_account_issuer.as_str());
+fn controllers(flags: &Flags, pki: &Pki, keys: &TokenKeys) -> Result<controllers::config::Config, StartError> {
+    let issuer = |key: &Arc<Key>| Issuer::new(key.clone(), flags.identity.accounts.issuer());
     Ok(controllers::config::Config {
         enabled: flags.controllers.clone(),
         root_ca: pki.authority.to_pem()?,
-        tokens: pki.tokens.signing.as_ref().map(issuer),
+        tokens: keys.signing.as_ref().map(issuer),
         signer: Some(pki.authority.clone()).filter(Authority::can_sign),
         node_monitor_grace: core::span("--node-monitor-grace-period", &flags.node_monitor_grace_period)?,
         cluster_cidrs: if flags.allocate_node_cidrs { flags.cluster_cidr.clone() } else { Vec::new() },
@@ -141,15 +154,14 @@ fn controllers(flags: &Flags, pki: &Pki) -> Result<controllers::config::Config, 
 }
 
 fn server(
-    flags: &Flags,
+    grounds: &Grounds<'_>,
     registry: &Registry,
-    pki: &Pki,
     advertised: SocketAddr,
-    stopping: &Arc<AtomicBool>,
+    (stopping, tasks): (&Arc<AtomicBool>, &Tasks),
     fairness: Fairness,
 ) -> Result<Server, StartError> {
-    let authenticator = identity::authenticator(flags, pki, &registry.cache, &registry.clock)?;
-    let tokens = Tokens::new(&pki.tokens, &flags.service_account_issuer, identity::audiences(flags));
+    let authenticator = authentication::authenticator(grounds, tasks)?;
+    let tokens = identity::tokens(&grounds.flags.identity.accounts, grounds.keys)?;
     Ok(Server::new(ServerParts {
         registry: registry.clone(),
         authenticator,

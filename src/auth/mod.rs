@@ -5,14 +5,19 @@
 //!
 //! In reading order: `identity` (users and secrets), `certificate` and `request_header` (proof by TLS), `token` (bearer
 //! tokens), `authenticator` (all of them in their order), `impersonation`, `authorizer` (the question, the answer, the
-//! chain), `rbac`, `node`.
+//! chain), `rbac`, `node`; then what asks elsewhere: `outward` (over HTTP), `oidc` (tokens of other issuers), `webhook`
+//! (who is it, may they), `configured` (the files that ask for them).
 
 pub mod authenticator;
 pub mod authorizer;
 pub mod certificate;
+pub mod configured;
 pub mod identity;
 pub mod impersonation;
 pub mod node;
+pub mod oidc;
+pub mod outward;
 pub mod rbac;
 pub mod request_header;
 pub mod token;
+pub mod webhook;

@@ -8,6 +8,7 @@ use clap::{ArgAction, Args};
 use ipnet::IpNet;
 
 use super::audit::AuditFlags;
+use super::identity::IdentityFlags;
 
 /// Flags of `monokube server`; only `--data-dir` is usually given.
 #[derive(Args, Clone, Debug)]
@@ -37,18 +38,8 @@ pub struct Flags {
     /// The oldest TLS version to speak: VersionTLS12 or VersionTLS13.
     #[arg(long, value_name = "VERSION", default_value = "VersionTLS12")]
     pub tls_min_version: String,
-    /// Authorities of client certificates, in place of the cluster's own.
-    #[arg(long, value_name = "FILE")]
-    pub client_ca_file: Option<PathBuf>,
-    /// Tokens and their users, one a line: token,user,uid,"group1,group2".
-    #[arg(long, value_name = "FILE")]
-    pub token_auth_file: Option<PathBuf>,
-    /// Whether requests without credentials come as system:anonymous.
-    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
-    pub anonymous_auth: bool,
-    /// Authorizers, in order: Node, RBAC, AlwaysAllow, AlwaysDeny.
-    #[arg(long, value_name = "MODES", value_delimiter = ',', default_value = "Node,RBAC")]
-    pub authorization_mode: Vec<String>,
+    #[command(flatten)]
+    pub identity: IdentityFlags,
     /// Admission plugins to add to the default ones.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub enable_admission_plugins: Vec<String>,
@@ -58,12 +49,6 @@ pub struct Flags {
     /// What admission plugins are told beside this: a file of kind AdmissionConfiguration.
     #[arg(long, value_name = "FILE")]
     pub admission_control_config_file: Option<PathBuf>,
-    /// The issuer of service-account tokens.
-    #[arg(long, value_name = "URL", default_value = "https://kubernetes.default.svc.cluster.local")]
-    pub service_account_issuer: String,
-    /// Audiences of this server; by default the issuer.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub api_audiences: Vec<String>,
     #[command(flatten)]
     pub fairness: super::fairness::FairnessFlags,
     /// Where services get their addresses: one range, or one of each family.

@@ -3,5 +3,6 @@
 mod audit;
 mod custom_resources;
 mod first_day;
+mod identity;
 mod lifecycle;
 mod rig;

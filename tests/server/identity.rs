@@ -1,0 +1,160 @@
+//! Who is believed and who decides, by files that change while the server runs.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use monokube::base::clock::Clock;
+use monokube::base::entropy::Entropy;
+use monokube::pki::authority::{Authority, Leaf, Usage, Wanted};
+use monokube::pki::kubeconfig::Kubeconfig;
+
+use super::rig::{Server, ends, told};
+
+const SIGNATURE: &str = "apiVersion: apiserver.config.k8s.io/v1\nkind: ";
+/// How long a file may stay unnoticed, on a machine that compiles beside it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is read anew is read at some time: asked again until it is.
+fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+    }
+}
+
+fn authority(name: &str) -> Authority {
+    Authority::create(name, None, &Clock::machine(), &Entropy::machine()).expect("an authority")
+}
+
+fn leaf(authority: &Authority, name: &str, usage: Usage) -> Leaf {
+    let localhost = ["127.0.0.1".parse().expect("an address")];
+    let wanted = Wanted { common_name: name, addresses: &localhost, usage, ..Wanted::default() };
+    authority.issue(&wanted, &Clock::machine(), &Entropy::machine()).expect("a leaf")
+}
+
+/// kubectl as somebody with a certificate of `authority`.
+fn as_client(server: &Server, authority: &Authority, name: &str, line: &str) -> String {
+    let ca = std::fs::read_to_string(server.data_dir.join("pki/ca.crt")).expect("an authority");
+    let config = Kubeconfig { cluster: "c", server: &server.address, authority: &ca, user: name };
+    let path = server.data_dir.join(name);
+    std::fs::write(&path, config.with_certificate(&leaf(authority, name, Usage::Client)).expect("YAML"))
+        .expect("written");
+    let mut command = Command::new("kubectl");
+    command.arg("--kubeconfig").arg(&path).args(line.split(' ')).env("HOME", &server.data_dir).env_remove("KUBECONFIG");
+    told(&command.output().expect("kubectl runs"))
+}
+
+#[test]
+fn the_chain_of_authorizers_follows_its_file() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("authorization.yaml");
+    let write = |more: &str| {
+        let chain = "- {type: Node, name: node}\n- {type: RBAC, name: rbac}\n";
+        std::fs::write(&file, format!("{SIGNATURE}AuthorizationConfiguration\nauthorizers:\n{chain}{more}"))
+            .expect("written");
+    };
+    write("");
+    let flag = format!("--authorization-config={}", file.display());
+    let server = Server::start(&folder.path().join("data"), &[&flag]);
+    let ask = || told(&server.output("auth can-i list pods --as joe")).trim().to_owned();
+    assert!(ask().ends_with("no"), "{}", ask());
+    write("- {type: AlwaysAllow, name: alwaysallow}\n");
+    eventually("the new chain", || ask().ends_with("yes"));
+    write("- {type: Nonsense, name: nonsense}\n");
+    write("- {type: AlwaysDeny, name: alwaysdeny}\n");
+    eventually("the last chain", || ask().ends_with("no - Everything is forbidden."));
+    server.terminate();
+}
+
+#[test]
+fn certificates_follow_their_files() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (data, clients) = (folder.path().join("data"), folder.path().join("clients.crt"));
+    let (first, second) = (authority("first"), authority("second"));
+    std::fs::write(&clients, first.to_pem().expect("PEM")).expect("written");
+    let flag = format!("--client-ca-file={}", clients.display());
+    let server = Server::start(&data, &[&flag]);
+    let who = |authority: &Authority| as_client(&server, authority, "jane", "auth whoami");
+    assert!(who(&first).contains("jane"), "{}", who(&first));
+    assert!(who(&second).contains("Unauthorized") || who(&second).contains("logged in"), "{}", who(&second));
+    let both = format!("{}{}", first.to_pem().expect("PEM"), second.to_pem().expect("PEM"));
+    std::fs::write(&clients, both).expect("written");
+    eventually("both authorities", || who(&second).contains("jane"));
+    assert!(who(&first).contains("jane"));
+    std::fs::write(&clients, second.to_pem().expect("PEM")).expect("written");
+    eventually("the second authority alone", || !who(&first).contains("jane"));
+
+    let serving = leaf(&second, "kube-apiserver", Usage::Server);
+    std::fs::write(data.join("pki/apiserver.key"), serving.key.to_pem().expect("PEM")).expect("written");
+    std::fs::write(data.join("pki/apiserver.crt"), serving.certificate_pem().expect("PEM")).expect("written");
+    eventually("the new serving certificate", || who(&second).contains("certificate signed by unknown authority"));
+    server.terminate();
+}
+
+#[test]
+fn who_may_be_anonymous_stands_in_a_file() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("authentication.yaml");
+    let anonymous = "jwt: []\nanonymous: {enabled: true, conditions: [{path: /readyz}]}\n";
+    std::fs::write(&file, format!("{SIGNATURE}AuthenticationConfiguration\n{anonymous}")).expect("written");
+    let flag = format!("--authentication-config={}", file.display());
+    let server = Server::start(&folder.path().join("data"), &[&flag]);
+    let get = |path: &str| {
+        let mut curl = Command::new("curl");
+        curl.args(["-sk", "-o", "/dev/null", "-w", "%{http_code}"]).arg(format!("{}{path}", server.address));
+        String::from_utf8(curl.output().expect("curl runs").stdout).expect("text")
+    };
+    assert_eq!((get("/readyz"), get("/livez"), get("/version")), ("200".into(), "401".into(), "401".into()));
+    server.terminate();
+}
+
+#[test]
+fn flags_that_exclude_each_other_are_refused() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let authentication =
+        write("a.yaml", &format!("{SIGNATURE}AuthenticationConfiguration\nanonymous: {{enabled: true}}\n"));
+    let wrong = write("w.yaml", &format!("{SIGNATURE}AuthenticationConfiguration\njwt: [{{issuer: {{}}}}]\n"));
+    let chain = "authorizers: [{type: RBAC, name: rbac}]";
+    let authorization = write("z.yaml", &format!("{SIGNATURE}AuthorizationConfiguration\n{chain}\n"));
+    let (authentication, wrong, authorization) = (
+        format!("--authentication-config={authentication}"),
+        format!("--authentication-config={wrong}"),
+        format!("--authorization-config={authorization}"),
+    );
+    for (flags, why) in [
+        (&["--oidc-issuer-url=https://i"][..], "oidc-issuer-url and oidc-client-id must be specified together"),
+        (
+            &["--oidc-issuer-url=https://i", "--oidc-client-id=c", "--oidc-signing-algs=HS256"],
+            "oidc: unsupported signing alg: \"HS256\"",
+        ),
+        (
+            &[&authentication, "--oidc-client-id=c"],
+            "authentication-config file and oidc-* flags are mutually exclusive",
+        ),
+        (&[&authentication, "--anonymous-auth=true"], "--anonymous-auth flag cannot be set when anonymous field"),
+        (&[&wrong], "invalid authentication configuration: [jwt[0].issuer.url: Required value"),
+        (&[&authorization, "--authorization-mode=RBAC"], "--authorization-config can not be specified when"),
+        (&["--authorization-mode=Webhook"], "authorization-mode Webhook's authorization config file not passed"),
+        (
+            &["--service-account-issuer=a", "--service-account-issuer=a"],
+            "service-account-issuer \"a\" is already specified",
+        ),
+        (&["--service-account-max-token-expiration=10m"], "must be between 1 hour and 2^32 seconds"),
+        (&["--service-account-jwks-uri=http://x"], "service-account-jwks-uri requires https scheme"),
+        (
+            &["--oidc-issuer-url=https://kubernetes.default.svc.cluster.local", "--oidc-client-id=c"],
+            "URL must not overlap with disallowed issuers",
+        ),
+    ] {
+        let (status, complaint) = ends(&folder.path().join("data"), flags);
+        assert!(!status.success(), "{flags:?}");
+        assert!(complaint.contains(why), "{flags:?}: {complaint}");
+    }
+    assert!(Path::new(&folder.path().join("data")).exists());
+}
