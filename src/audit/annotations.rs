@@ -60,7 +60,9 @@ impl Annotations {
 
     /// What the authorizers said.
     pub fn decided(&self, verdict: &Verdict) {
-        if self.are_kept() {
+        if self.are_kept() && verdict.error.is_some() && !verdict.is_allowed() {
+            self.add(REASON, "internal error");
+        } else if self.are_kept() {
             self.add(DECISION, if verdict.is_allowed() { "allow" } else { "forbid" });
             self.add(REASON, compact_str::format_compact!("{}", verdict.reason));
         }
