@@ -27,7 +27,7 @@ pub(super) struct Mapping {
 enum Source {
     Nowhere,
     Claim { name: String, prefix: String },
-    Expression(Expression),
+    Expression(Box<Expression>),
 }
 
 impl Mapping {
@@ -174,7 +174,7 @@ impl Source {
     fn new(value: &Value) -> Result<Self, String> {
         Ok(match (text(value, "claim"), text(value, "expression")) {
             ("", "") => Self::Nowhere,
-            ("", expression) => Self::Expression(compile(expression, Sight::Claims, false)?),
+            ("", expression) => Self::Expression(Box::new(compile(expression, Sight::Claims, false)?)),
             (claim, _) => Self::Claim { name: claim.to_owned(), prefix: text(value, "prefix").to_owned() },
         })
     }
