@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::escalation::{covers, refusal};
-use super::rule::{Role, Rule};
+use super::rule::Rule;
 use super::table::{Binding, Kind, RoleRef, SubjectKind, Table};
 use crate::auth::authorizer::{Attributes, Authorizer, Decision, Reason, Rules, Target, Verdict};
 use crate::auth::identity::User;
@@ -79,23 +79,21 @@ impl Authorizer for Rbac {
             Target::Resource(resource) => resource.namespace,
             Target::Path(_) => "",
         };
-        let mut tried: Option<&Arc<Role>> = None;
         let mut lost = false;
-        for binding in table.bindings_of(attributes.user, namespace) {
-            let Ok(role) = table.role_of(binding) else {
-                lost = true;
-                continue;
-            };
-            if tried.is_some_and(|before| Arc::ptr_eq(before, role)) {
-                continue;
+        for mut bindings in table.lists_of(attributes.user, namespace) {
+            while let Some(binding) = bindings.first() {
+                match table.role_of(binding) {
+                    Err(_) => lost = true,
+                    Ok(role) if role.allows(attributes) => {
+                        if let Some(subject) = binding.subject_of(attributes.user) {
+                            let grant = Grant { binding: binding.clone(), subject };
+                            return Verdict { decision: Decision::Allow, reason: Reason::Granted(grant), error: None };
+                        }
+                    }
+                    Ok(_) => {}
+                }
+                bindings = after_role(bindings);
             }
-            if role.allows(attributes)
-                && let Some(subject) = binding.subject_of(attributes.user)
-            {
-                let grant = Grant { binding: binding.clone(), subject };
-                return Verdict { decision: Decision::Allow, reason: Reason::Granted(grant), error: None };
-            }
-            tried = Some(role);
         }
         Verdict::no_opinion(if lost { Cow::Owned(lost_roles(&table, attributes.user, namespace)) } else { "".into() })
     }
@@ -104,6 +102,14 @@ impl Authorizer for Rbac {
         let (rules, error) = self.rules_for(user, namespace);
         Rules { rules, incomplete: false, error }
     }
+}
+
+/// What is left behind all the bindings of the first one's role: they stand together, and say the same.
+fn after_role(bindings: &[Arc<Binding>]) -> &[Arc<Binding>] {
+    let [first, second, ..] = bindings else { return &[] };
+    // Few roles are bound more than once to one subject.
+    let same = if second.role == first.role { bindings.partition_point(|b| b.role <= first.role) } else { 1 };
+    &bindings[same..]
 }
 
 /// `RBAC: ` and what could not be found.

@@ -155,10 +155,19 @@ impl Table {
         user: &'a User,
         namespace: &'a str,
     ) -> impl Iterator<Item = &'a Arc<Binding>> + 'a {
+        self.lists_of(user, namespace).flatten()
+    }
+
+    /// The same by subject; within a list those of one role stand together.
+    pub(super) fn lists_of<'a>(
+        &'a self,
+        user: &'a User,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = &'a [Arc<Binding>]> + 'a {
         let local = if namespace.is_empty() { None } else { self.namespaces.get(namespace) };
         std::iter::once(&self.cluster).chain(local).flat_map(|scope| {
             let of_groups = user.groups.iter().filter_map(|group| scope.groups.get(group));
-            scope.users.get(&user.name).into_iter().chain(of_groups).flat_map(|bindings| bindings.iter())
+            scope.users.get(&user.name).into_iter().chain(of_groups).map(|bindings| bindings.as_slice())
         })
     }
 
