@@ -7,11 +7,13 @@
 use futures_util::future::join_all;
 
 use super::flow_control;
+use crate::auth::rbac::{Rule, covers};
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::object;
 use crate::model::status::{Result, Status};
 use crate::model::value::{Value, json};
 use crate::registry::client::{Client, Target};
+use crate::registry::options::DeleteOptions;
 
 const OBJECTS: &str = include_str!("bootstrap.jsonl");
 const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
@@ -67,7 +69,8 @@ pub async fn set_status(client: &Client, target: Target<'_>, wanted: &Value) -> 
     client.merge(target.part("status"), &json!({"status": {"conditions": conditions}})).await.map(|_| ())
 }
 
-/// Roles and bindings get back the rules and subjects that they lack.
+/// Roles and bindings get back the rules and subjects that they lack. A binding to another role is made anew, for what it
+/// refers to cannot be changed.
 async fn reconcile(client: &Client, target: Target<'_>, wanted: &Value, current: &Value) -> Result<()> {
     let list = match wanted["kind"].as_str().unwrap_or("") {
         "ClusterRole" | "Role" if wanted.get("aggregationRule").is_none() => "rules",
@@ -77,14 +80,27 @@ async fn reconcile(client: &Client, target: Target<'_>, wanted: &Value, current:
     if object::annotation(current, AUTOUPDATE) == Some("false") {
         return Ok(());
     }
+    if list == "subjects" && wanted["roleRef"] != current["roleRef"] {
+        client.delete(target, &DeleteOptions::default()).await?;
+        return client.create(target, wanted).await.map(|_| ());
+    }
     let have = current[list].as_array().cloned().unwrap_or_default();
-    let missing: Vec<Value> =
-        wanted[list].as_array().into_iter().flatten().filter(|item| !have.contains(item)).cloned().collect();
+    let missing = lacking(list, wanted, current);
     if missing.is_empty() {
         return Ok(());
     }
     let all: Vec<Value> = have.into_iter().chain(missing).collect();
     client.merge(target, &json!({ list: all })).await.map(|_| ())
+}
+
+/// Rights that no rule gives, or subjects that are not named.
+fn lacking(list: &str, wanted: &Value, current: &Value) -> Vec<Value> {
+    if list == "rules" {
+        return covers(&Rule::all_of(current), &Rule::all_of(wanted)).iter().map(Rule::to_value).collect();
+    }
+    let have = current[list].as_array();
+    let is_there = |item: &&Value| have.is_some_and(|have| have.contains(item));
+    wanted[list].as_array().into_iter().flatten().filter(|item| !is_there(item)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -109,5 +125,16 @@ mod tests {
         let role = objects.into_iter().find(|o| o["kind"] == "ClusterRole" && object::name(o) == "system:node");
         let known = crate::auth::node::rules();
         assert_eq!(crate::auth::rbac::Rule::all_of(&role.expect("a role")), known);
+    }
+    #[test]
+    fn only_what_is_lacking_is_given_back() {
+        let wanted = json!({"rules": [{"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods"]}]});
+        let of = |verbs: Value| json!({"rules": [{"verbs": verbs, "apiGroups": [""], "resources": ["pods"]}]});
+        assert_eq!(lacking("rules", &wanted, &of(json!(["*"]))), Vec::<Value>::new(), "it is there in another form");
+        let missing = lacking("rules", &wanted, &of(json!(["get"])));
+        assert_eq!(missing, [json!({"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]})]);
+        let (a, b) = (json!({"kind": "User", "name": "a"}), json!({"kind": "User", "name": "b"}));
+        let wanted = json!({"subjects": [a.clone(), b.clone()]});
+        assert_eq!(lacking("subjects", &wanted, &json!({ "subjects": [a] })), [b]);
     }
 }
