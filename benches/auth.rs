@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use monokube::auth::authenticator::{Anonymous, Authenticator, Proofs};
 use monokube::auth::authorizer::{Attributes, Chain, Resource};
 use monokube::auth::identity::{Secret, User};
+use monokube::auth::metrics::Metrics;
 use monokube::auth::rbac::{Kind, Rbac};
 use monokube::auth::token::claims::Reference;
 use monokube::auth::token::issue::{Bound, Issuer, Lifetime, Wanted};
@@ -157,6 +158,7 @@ fn tokens(c: &mut Criterion) {
         anonymous: Anonymous::Everybody,
         audiences,
         clock,
+        metrics: Metrics::default(),
     };
     let mut headers = HeaderMap::new();
     let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a header");

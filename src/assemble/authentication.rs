@@ -14,6 +14,7 @@ use super::subjects::Cached;
 use crate::auth::authenticator::{Anonymous, Authenticator, RemoteTokens};
 use crate::auth::certificate::Authorities;
 use crate::auth::configured::authentication::{self as configured, OidcFlags};
+use crate::auth::metrics::Metrics;
 use crate::auth::oidc::issuers::{ALGORITHMS, Issuers};
 use crate::auth::request_header::{HeaderNames, RequestHeader};
 use crate::auth::token::file::FileTokens;
@@ -41,6 +42,7 @@ pub struct Grounds<'a> {
     pub cache: &'a Cache,
     pub clock: &'a Clock,
     pub entropy: &'a Entropy,
+    pub metrics: &'a Metrics,
 }
 
 /// Every way that the flags ask for. A configuration file is followed by a task.
@@ -72,6 +74,7 @@ pub fn authenticator(grounds: &Grounds<'_>, tasks: &Tasks) -> Result<Authenticat
                 disallowed: flags.accounts.service_account_issuer.clone(),
                 issuers,
                 clock: grounds.clock.clone(),
+                metrics: grounds.metrics.clone(),
             };
             tasks.start("authentication-config", |stop| follower.run(stop));
         }
@@ -94,6 +97,7 @@ pub fn authenticator(grounds: &Grounds<'_>, tasks: &Tasks) -> Result<Authenticat
         anonymous,
         audiences,
         clock: grounds.clock.clone(),
+        metrics: grounds.metrics.clone(),
     })
 }
 
@@ -193,6 +197,7 @@ struct Follower {
     disallowed: Vec<String>,
     issuers: Arc<Issuers>,
     clock: Clock,
+    metrics: Metrics,
 }
 
 impl Follower {
@@ -218,6 +223,7 @@ impl Follower {
                 Ok(configuration) => configuration,
                 Err(why) => {
                     // It will never be right: only another one may be.
+                    self.metrics.authentication_reloaded(false);
                     tracing::error!(why, "the authentication configuration is wrong; the one before stays");
                     (current, again) = (content, false);
                     continue;
@@ -227,10 +233,12 @@ impl Follower {
                 () = stop.cancelled() => return,
                 outcome = self.issuers.replace(&configuration) => match outcome {
                     Ok(()) => {
+                        self.metrics.authentication_reloaded(true);
                         tracing::info!("the authentication configuration is read again");
                         (current, again) = (content, false);
                     }
                     Err(why) => {
+                        self.metrics.authentication_reloaded(false);
                         tracing::error!(why, "the authentication configuration cannot be used yet");
                         again = true;
                     }

@@ -10,6 +10,7 @@ use super::identity::read;
 use super::plane::StartError;
 use crate::auth::authorizer::{Authorizer, Chain};
 use crate::auth::configured::authorization::{Makers, WebhookFlags, check_modes, lasting, load};
+use crate::auth::metrics::Metrics;
 use crate::auth::rbac::Rbac;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -22,10 +23,16 @@ pub fn chain(
     flags: &AccessFlags,
     rbac: &Arc<Rbac>,
     node: Arc<dyn Authorizer>,
-    (clock, entropy): (&Clock, &Entropy),
+    (clock, entropy, metrics): (&Clock, &Entropy, &Metrics),
     tasks: &Tasks,
 ) -> Result<Chain, StartError> {
-    let makers = Makers { rbac: rbac.clone(), node: Some(node), clock: clock.clone(), entropy: entropy.clone() };
+    let makers = Makers {
+        metrics: metrics.clone(),
+        rbac: rbac.clone(),
+        node: Some(node),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+    };
     let Some(path) = &flags.authorization_config else {
         let modes = flags.modes();
         check_modes(&modes, flags.authorization_webhook_config_file.is_some()).map_err(StartError::Flag)?;
@@ -91,6 +98,7 @@ impl Follower {
 
     fn take(&mut self, content: Vec<u8>) {
         let links = load(&content, &self.required).and_then(|configuration| self.makers.links(&configuration));
+        self.makers.metrics.authorization_reloaded(links.is_ok());
         match links {
             Ok(links) => {
                 self.chain.replace(links);

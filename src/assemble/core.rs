@@ -11,6 +11,7 @@ use crate::admission::charges::Charges;
 use crate::admission::configuration::Configurations;
 use crate::admission::plugins;
 use crate::admission::reads::Reads;
+use crate::auth::metrics::Metrics;
 use crate::auth::node::NodeAuthorizer;
 use crate::auth::rbac::Rbac;
 use crate::base::clock::Clock;
@@ -61,7 +62,7 @@ pub async fn registry(
     flags: &Flags,
     ranges: &Ranges,
     store: Arc<dyn Store>,
-    rbac: &Arc<Rbac>,
+    (rbac, metrics): (&Arc<Rbac>, &Metrics),
     clock: &Clock,
     entropy: &Entropy,
     tasks: &Tasks,
@@ -78,7 +79,7 @@ pub async fn registry(
     };
     let cache = Cache::open(store.clone(), options, tasks).await?;
     let node = Arc::new(NodeAuthorizer::new(cache.clone()));
-    let authorizer = authorization::chain(&flags.identity.access, rbac, node, (clock, entropy), tasks)?;
+    let authorizer = authorization::chain(&flags.identity.access, rbac, node, (clock, entropy, metrics), tasks)?;
     let event_ttl = span("--event-ttl", &flags.event_ttl)?;
     let reads = Reads {
         cache: cache.clone(),

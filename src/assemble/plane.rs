@@ -16,6 +16,7 @@ use crate::apiserver::health::{Check, Health};
 use crate::apiserver::listen::{self, Bounds};
 use crate::apiserver::metrics::Metrics;
 use crate::apiserver::server::{Limits, Parts as ServerParts, Server};
+use crate::auth;
 use crate::auth::identity::User;
 use crate::auth::rbac::Rbac;
 use crate::auth::token::issue::Issuer;
@@ -85,8 +86,8 @@ impl Plane {
         let certified = Certified::open(flags)?;
         let keys = identity::token_keys(&flags.identity.accounts, &pki.tokens)?;
         let (store, embedded) = core::open_store(&flags.store, &clock, &entropy).await?;
-        let rbac = Arc::new(Rbac::default());
-        let registry = core::registry(flags, &ranges, store, &rbac, &clock, &entropy, &tasks).await?;
+        let (rbac, metrics) = (Arc::new(Rbac::default()), auth::metrics::Metrics::default());
+        let registry = core::registry(flags, &ranges, store, (&rbac, &metrics), &clock, &entropy, &tasks).await?;
         let roles = roles::Roles::open(&registry.cache, rbac)?;
         tasks.start("roles", |stop| roles.follow(stop));
         let client = Client::new(&registry, User::new("system:apiserver", &["system:masters"]), "kube-apiserver");
@@ -111,6 +112,7 @@ impl Plane {
             cache: &registry.cache,
             clock: &clock,
             entropy: &entropy,
+            metrics: &metrics,
         };
         let server = server(&grounds, &registry, advertised, (&stopping, &tasks), fairness)?;
         controllers::serving::start(&registry, &tasks)?;
@@ -170,6 +172,7 @@ fn server(
         documents: Documents::new(advertised.to_string(), version()),
         health: health(registry, stopping),
         metrics: Metrics::with(|metrics| {
+            grounds.metrics.register(metrics);
             if let Some(audit) = registry.audit.metrics() {
                 audit.register(metrics);
             }
@@ -181,7 +184,7 @@ fn server(
             gzip: limits::GZIP_FROM,
             request: limits::REQUEST,
             watch: limits::WATCH,
-            goaway: flags.fairness.goaway_chance,
+            goaway: grounds.flags.fairness.goaway_chance,
         },
     }))
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::certificate::{Authorities, Peer, Role};
 use super::identity::User;
+use super::metrics::{Attempt as Tried, Metrics};
 use super::request_header::{RequestHeader, strip};
 use super::token::bootstrap::{self, BootstrapSecrets};
 use super::token::file::FileTokens;
@@ -39,6 +40,7 @@ pub struct Authenticator {
     /// This server's own audiences (`--api-audiences`).
     pub audiences: Arc<[CompactString]>,
     pub clock: Clock,
+    pub metrics: Metrics,
 }
 
 /// Somebody who knows tokens that this server does not, and has to be asked.
@@ -84,10 +86,17 @@ impl Authenticator {
         let mut attempt = Attempt::default();
         let mut accepted = match self.prove(headers, peer, &mut attempt).await {
             Some(accepted) => accepted,
-            None if !attempt.errors.is_empty() => return Err(Unauthenticated(together(&attempt.errors))),
+            None if !attempt.errors.is_empty() => {
+                self.metrics.refused(Tried::Error);
+                return Err(Unauthenticated(together(&attempt.errors)));
+            }
             None if self.anonymous.allows(path) => self.accept(User::anonymous()),
-            None => return Err(Unauthenticated("nothing proves an identity".into())),
+            None => {
+                self.metrics.refused(Tried::Failure);
+                return Err(Unauthenticated("nothing proves an identity".into()));
+            }
         };
+        self.metrics.accepted(&accepted.user.name);
         if let Some(warning) = attempt.warning {
             accepted.notes.get_or_insert_default().warnings.push(warning.to_owned());
         }
@@ -335,6 +344,7 @@ mod tests {
             anonymous: Anonymous::Everybody,
             audiences: Arc::from(["https://k".into()]),
             clock: clock("2026-01-01T00:10:00Z"),
+            metrics: Metrics::default(),
         };
         Stage { authenticator, clients, proxies, token }
     }

@@ -6,7 +6,7 @@
 //! In reading order: `identity` (users and secrets), `certificate` and `request_header` (proof by TLS), `token` (bearer
 //! tokens), `authenticator` (all of them in their order), `impersonation`, `authorizer` (the question, the answer, the
 //! chain), `rbac`, `node`; then what asks elsewhere: `outward` (over HTTP), `oidc` (tokens of other issuers), `webhook`
-//! (who is it, may they), `configured` (the files that ask for them).
+//! (who is it, may they), `configured` (the files that ask for them); `metrics`.
 
 pub mod authenticator;
 pub mod authorizer;
@@ -14,6 +14,7 @@ pub mod certificate;
 pub mod configured;
 pub mod identity;
 pub mod impersonation;
+pub mod metrics;
 pub mod node;
 pub mod oidc;
 pub mod outward;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::file::{read, shape};
 use crate::auth::authorizer::{AlwaysAllow, AlwaysDeny, Authorizer, Decision, Link};
+use crate::auth::metrics::Metrics;
 use crate::auth::rbac::Rbac;
 use crate::auth::webhook::access::{AccessWebhook, Settings};
 use crate::auth::webhook::conditions::Conditions;
@@ -222,6 +223,7 @@ pub struct WebhookFlags {
 
 /// What authorizers are made of.
 pub struct Makers {
+    pub metrics: Metrics,
     pub rbac: Arc<Rbac>,
     /// `None`: the type Node is refused.
     pub node: Option<Arc<dyn Authorizer>>,
@@ -233,7 +235,7 @@ impl Makers {
     /// The chain that a valid configuration asks for.
     pub fn links(&self, configuration: &Value) -> Result<Vec<Link>, String> {
         let items = configuration["authorizers"].as_array().into_iter().flatten();
-        items.map(|item| self.link(item["type"].as_str().unwrap_or(""), || self.webhook(&item["webhook"]))).collect()
+        items.map(|item| self.link(item["type"].as_str().unwrap_or(""), || self.webhook(item))).collect()
     }
 
     /// The chain that a flag's modes ask for.
@@ -241,6 +243,8 @@ impl Makers {
         let make = || {
             let flags = webhook.ok_or("authorization-mode Webhook's authorization config file not passed")?;
             let settings = Settings {
+                name: "default".into(),
+                metrics: self.metrics.clone(),
                 version: flags.version.clone(),
                 timeout: TIMEOUT,
                 authorized_ttl: flags.authorized_ttl,
@@ -265,7 +269,8 @@ impl Makers {
         })
     }
 
-    fn webhook(&self, webhook: &Value) -> Result<AccessWebhook, String> {
+    fn webhook(&self, item: &Value) -> Result<AccessWebhook, String> {
+        let webhook = &item["webhook"];
         let text = |name: &str| webhook[name].as_str().unwrap_or("");
         let connection = &webhook["connectionInfo"];
         if connection["type"] == "InClusterConfig" {
@@ -281,6 +286,8 @@ impl Makers {
         };
         let mut errs = FieldErrors::new();
         let settings = Settings {
+            name: item["name"].as_str().unwrap_or("").to_owned(),
+            metrics: self.metrics.clone(),
             version: text("subjectAccessReviewVersion").to_owned(),
             timeout: duration("timeout")?,
             authorized_ttl: ttl("authorizedTTL", "cacheAuthorizedRequests")?,

@@ -14,6 +14,7 @@ use crate::auth::authorizer::{
     Attributes, Decision, Operator, Reason, Remote, Requirement, Resource, Rules, Target, Verdict,
 };
 use crate::auth::identity::User;
+use crate::auth::metrics::Metrics;
 use crate::auth::token::remembered::{Remembered, digest_of_bytes};
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -24,6 +25,9 @@ const LONGEST_REMEMBERED: usize = 10_000;
 
 /// How a webhook is asked, and what its answers are worth.
 pub struct Settings {
+    /// Under which it is counted.
+    pub name: String,
+    pub metrics: Metrics,
     /// `v1` or `v1beta1`, of the reviews.
     pub version: String,
     /// The most that one try may take.
@@ -78,7 +82,17 @@ impl AccessWebhook {
             "kind": "SubjectAccessReview", "apiVersion": self.reviewer.version(), "metadata": {}, "spec": spec,
             "status": {"allowed": false}
         });
-        let status = self.reviewer.ask(&review).await.map_err(|unanswered| unanswered.why)?;
+        let begun = self.clock.instant();
+        let answer = self.reviewer.ask(&review).await;
+        let result = match &answer {
+            Ok(_) => "success",
+            Err(unanswered) if unanswered.timed_out => "timeout",
+            Err(_) => "error",
+        };
+        let open = answer.is_err() && self.settings.on_failure == Decision::NoOpinion;
+        let Settings { name, metrics, .. } = &self.settings;
+        metrics.evaluated(name, result, self.clock.instant() - begun, open);
+        let status = answer.map_err(|unanswered| unanswered.why)?;
         let (allowed, denied) = (status["allowed"] == true, status["denied"] == true);
         let both = "webhook subject access review returned both allow and deny response";
         let decision = match (allowed, denied) {
@@ -97,8 +111,14 @@ impl Remote for AccessWebhook {
         let spec = spec(attributes);
         match self.settings.conditions.hold(&spec) {
             Ok(true) => {}
-            Ok(false) => return Verdict::no_opinion(""),
-            Err(why) => return self.failed(why),
+            Ok(false) => {
+                self.settings.metrics.unmatched(&self.settings.name, false);
+                return Verdict::no_opinion("");
+            }
+            Err(why) => {
+                self.settings.metrics.unmatched(&self.settings.name, true);
+                return self.failed(why);
+            }
         }
         let digest = digest_of_bytes(spec.to_string().as_bytes());
         if let Some(known) = self.answers.get(&digest).filter(|known| self.clock.now() < known.until) {
@@ -208,6 +228,8 @@ mod tests {
 
     fn settings(on_failure: Decision) -> Settings {
         Settings {
+            name: "hook".into(),
+            metrics: Metrics::default(),
             version: "v1".into(),
             timeout: Duration::from_secs(3),
             authorized_ttl: Duration::from_secs(300),
