@@ -6,3 +6,4 @@ mod first_day;
 mod identity;
 mod lifecycle;
 mod rig;
+mod secrets;

@@ -30,7 +30,18 @@ pub fn command(data_dir: &Path, flags: &[&str]) -> Command {
 impl Server {
     /// Returns when it says that it is ready.
     pub fn start(data_dir: &Path, flags: &[&str]) -> Self {
-        let mut process = command(data_dir, flags).spawn().expect("the program starts");
+        Self::started(data_dir, command(data_dir, flags))
+    }
+
+    /// The same with its log in a file.
+    pub fn start_logged(data_dir: &Path, flags: &[&str], log: &Path) -> Self {
+        let mut command = command(data_dir, flags);
+        command.stderr(std::fs::File::create(log).expect("a log"));
+        Self::started(data_dir, command)
+    }
+
+    fn started(data_dir: &Path, mut command: Command) -> Self {
+        let mut process = command.spawn().expect("the program starts");
         let stdout = process.stdout.take().expect("piped");
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
