@@ -174,3 +174,33 @@ async fn pod_security_has_defaults_and_exempts() {
         "namespace \"free\" is exempt from Pod Security, and the policy (enforce=restricted:latest) will be ignored";
     assert_eq!(caller.warnings, [warning]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_limited_needs_a_quota() {
+    let scope = json!({"scopeName": "PriorityClass", "operator": "In", "values": ["high"]});
+    let limited = json!([{"resource": "pods", "matchScopes": [scope]},
+        {"resource": "persistentvolumeclaims", "matchContains": [".storageclass.storage.k8s.io/requests.storage"]}]);
+    let head = ("apiserver.config.k8s.io/v1", "ResourceQuotaConfiguration");
+    let configuration = json!({"apiVersion": head.0, "kind": head.1, "limitedResources": limited});
+    let client = client("ResourceQuota", configuration, json!({})).await;
+    made(&client, json!({})).await.expect("nothing is asked of it");
+    let high = json!({"priorityClassName": "high"});
+    let refused = "insufficient quota to match these scopes: [{PriorityClass In [high]}]";
+    assert_eq!(made(&client, high.clone()).await, Err(refused.to_owned()));
+    let claim = json!({"metadata": {"name": "c"}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "gold",
+        "resources": {"requests": {"storage": "1Gi"}}}});
+    let refusal =
+        client.create(Target::new("", "persistentvolumeclaims", "n", "c"), &claim).await.expect_err("refused");
+    let why = "persistentvolumeclaims \"c\" is forbidden: insufficient quota to consume: \
+        gold.storageclass.storage.k8s.io/requests.storage";
+    assert_eq!(refusal.message, why);
+
+    let selector = json!({"matchExpressions": [scope]});
+    let spec = json!({"hard": {"pods": "1"}, "scopeSelector": selector});
+    let quota = Target::new("", "resourcequotas", "n", "q");
+    client.create(quota, &json!({"metadata": {"name": "q"}, "spec": spec})).await.expect("created");
+    let status = json!({"status": {"hard": {"pods": "1"}, "used": {"pods": "0"}}});
+    client.merge(quota.part("status"), &status).await.expect("counted");
+    client.registry().fresh().await.expect("in the cache");
+    made(&client, high).await.expect("counted by the quota");
+}

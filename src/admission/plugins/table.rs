@@ -102,7 +102,7 @@ const PLUGINS: &[Row] = &[
     on("MutatingAdmissionWebhook", Missing),
     on("ValidatingAdmissionPolicy", Missing),
     on("ValidatingAdmissionWebhook", Missing),
-    on("ResourceQuota", Made(|reads| Arc::new(ResourceQuota::new(reads)))),
+    on("ResourceQuota", Configured(|reads| Ok(Arc::new(ResourceQuota::new(reads)?)))),
     off("AlwaysDeny", Made(|_| Arc::new(AlwaysDeny))),
 ];
 

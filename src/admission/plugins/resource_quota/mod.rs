@@ -1,8 +1,9 @@
 //! ResourceQuota: what a namespace may have altogether. What a request costs is added to the quotas' status before the
 //! request is let through, so that no two requests spend the same; the quota controller gives back what was not spent.
 //!
-//! In reading order: `usage` (what an object costs), then this page (the decision and the charge).
+//! In reading order: `usage` (what an object costs), `limited` (what must be counted by a quota), then this page (the decision and the charge).
 
+mod limited;
 pub mod usage;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,6 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
+use self::limited::{Covered, Limited};
 use self::usage::{Meter, to_map};
 use crate::admission::chain::{Attributes, Plugin};
 use crate::admission::pod::{self, Amounts};
@@ -26,13 +28,26 @@ const MAX_ROUNDS: usize = 4;
 
 pub struct ResourceQuota {
     reads: Reads,
+    limited: Limited,
     /// One request of a namespace at a time; namespaces share lanes by their hash.
     lanes: [Mutex<()>; LANES],
 }
 
 impl ResourceQuota {
-    pub fn new(reads: &Reads) -> Self {
-        Self { reads: reads.clone(), lanes: Default::default() }
+    pub fn new(reads: &Reads) -> std::result::Result<Self, String> {
+        let limited = Limited::read(reads.configurations.get("ResourceQuota"))?;
+        Ok(Self { reads: reads.clone(), limited, lanes: Default::default() })
+    }
+
+    /// Refuses what needs a quota and has none.
+    fn cover(&self, a: &Attributes<'_>, meter: &Meter, quotas: &[Value], new: &Value) -> Result<()> {
+        let mut covered = Covered::default();
+        for quota in quotas {
+            let hard = pod::of_map(&quota["status"]["hard"]).into_keys();
+            let names: Vec<String> = hard.filter(|name| meter.counts(name)).collect();
+            covered.add(quota, if meter.is_in_scope(quota, new) { &names } else { &[] }, meter, new);
+        }
+        self.limited.check(a, meter, &meter.usage(new), &covered, new)
     }
 
     fn lane(&self, namespace: &str) -> &Mutex<()> {
@@ -47,6 +62,9 @@ impl ResourceQuota {
         for round in 1..=MAX_ROUNDS {
             self.reads.fresh().await?;
             let mut quotas = self.reads.list("", "resourcequotas", a.namespace)?;
+            if round == 1 && self.limited.limits(a) {
+                self.cover(a, meter, &quotas, new)?;
+            }
             quotas.retain(|quota| !charged.iter().any(|name| name == object::name(quota)));
             let mut changed = Vec::new();
             for quota in quotas {
@@ -87,7 +105,7 @@ impl Plugin for ResourceQuota {
     async fn validate(&self, a: &mut Attributes<'_>, new: Option<&Value>) -> Result<()> {
         let Some(new) = new else { return Ok(()) };
         let shelf = self.reads.shelf("", "resourcequotas")?;
-        if shelf.iter(Some(a.namespace)).next().is_none() {
+        if shelf.iter(Some(a.namespace)).next().is_none() && !self.limited.limits(a) {
             return Ok(());
         }
         let Some(meter) = Meter::of(a, new) else { return Ok(()) };

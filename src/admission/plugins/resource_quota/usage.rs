@@ -109,11 +109,20 @@ impl Meter {
         let plain = items(spec, "scopes").filter_map(Value::as_str).map(|scope| (scope, "Exists", &Value::Null));
         let selected = items(&spec["scopeSelector"], "matchExpressions")
             .map(|scope| (text(scope, "scopeName"), text(scope, "operator"), &scope["values"]));
-        plain.chain(selected).all(|(scope, operator, values)| match self {
+        plain.chain(selected).all(|(scope, operator, values)| self.takes_in(object, scope, operator, values))
+    }
+
+    fn takes_in(&self, object: &Value, scope: &str, operator: &str, values: &Value) -> bool {
+        match self {
             Self::Pods => pod_in_scope(object, scope, operator, values),
             Self::Claims if scope == "VolumeAttributesClass" => selects(&claim_classes(object), operator, values),
             Self::Services | Self::Claims | Self::ResourceClaims | Self::Count(_) => false,
-        })
+        }
+    }
+
+    /// Whether one requirement of a scope selector takes the object in.
+    pub fn matches(&self, object: &Value, scope: &Value) -> bool {
+        self.takes_in(object, text(scope, "scopeName"), text(scope, "operator"), &scope["values"])
     }
 
     /// Why the object cannot be counted: containers that do not say what they ask for.
