@@ -19,6 +19,8 @@ use crate::config::audit::{AuditFlags, BackendFlags};
 use crate::model::field::aggregate;
 
 const MEGABYTE: u64 = 1 << 20;
+/// How long the end of the server waits for the log to be written.
+const LAST_WRITES: Duration = Duration::from_secs(10);
 
 /// Starts the backends. They end after all that is started later, and with everything delivered.
 pub fn audit(flags: &AuditFlags, clock: &Clock, tasks: &Tasks) -> Result<Audit, StartError> {
@@ -57,13 +59,14 @@ fn options(flags: &AuditFlags, path: PathBuf) -> Options {
 }
 
 fn log(tail: Tail, path: PathBuf, metrics: &Metrics, tasks: &Tasks) -> Result<Log, StartError> {
-    let (log, thread) = Log::start(tail, metrics).map_err(|error| StartError::File(path, error))?;
+    let (log, ended) = Log::start(tail, metrics).map_err(|error| StartError::File(path, error))?;
     let closing = log.clone();
     tasks.start("audit-log", |stop| async move {
         stop.cancelled().await;
         closing.close();
-        // It ends when all is written, or is left behind when the disk does not take it.
-        let _ = tokio::task::spawn_blocking(|| thread.join()).await;
+        if tokio::time::timeout(LAST_WRITES, ended).await.is_err() {
+            closing.give_up();
+        }
     });
     Ok(log)
 }

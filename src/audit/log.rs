@@ -1,7 +1,6 @@
 //! Writes events into the log, on a thread of its own: a disk that stands still holds up nobody for long.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -47,19 +46,31 @@ struct Line {
 }
 
 impl Log {
-    /// Starts the thread; it ends after [`Self::close`].
-    pub fn start(tail: Tail, metrics: &Metrics) -> std::io::Result<(Self, JoinHandle<()>)> {
+    /// Starts the thread. It ends after [`Self::close`], when all is written, and says so.
+    pub fn start(tail: Tail, metrics: &Metrics) -> std::io::Result<(Self, oneshot::Receiver<()>)> {
         let shared = Shared { queue: Mutex::default(), filled: Condvar::new(), metrics: metrics.clone() };
         let log = Self(Arc::new(shared));
         let writer = Writer { log: log.clone(), tail, piece: Vec::new() };
-        let thread = std::thread::Builder::new().name("audit-log".to_owned()).spawn(move || writer.run())?;
-        Ok((log, thread))
+        let (ending, ended) = oneshot::channel();
+        let run = move || {
+            writer.run();
+            // Nobody may wait for it.
+            let _ = ending.send(());
+        };
+        std::thread::Builder::new().name("audit-log".to_owned()).spawn(run)?;
+        Ok((log, ended))
     }
 
     /// What is there is written yet; what comes after this is lost.
     pub fn close(&self) {
         self.lock().closed = true;
         self.0.filled.notify_one();
+    }
+
+    /// What is not written by now is lost: the file does not take it.
+    pub fn give_up(&self) {
+        let lines = std::mem::take(&mut self.lock().lines);
+        self.0.metrics.lost(PLUGIN, &"the log does not take them", lines.iter().map(|line| &line.entry.id));
     }
 
     fn push(&self, entry: Entry) -> Option<oneshot::Receiver<bool>> {
@@ -205,12 +216,12 @@ mod tests {
         let path = folder.path().join("audit.log");
         let metrics = Metrics::new(&clock());
         let tail = Tail::create(options(path.to_str().expect("text")), &clock()).expect("a file");
-        let (log, thread) = Log::start(tail, &metrics).expect("a thread");
+        let (log, ended) = Log::start(tail, &metrics).expect("a thread");
         assert!(log.deliver(vec![entry("a"), entry("b")]).await);
         assert_eq!(std::fs::read_to_string(&path).expect("a log"), "a\nb\n");
         let unwaited = log.deliver(vec![entry("c")]);
         log.close();
-        thread.join().expect("it ends");
+        ended.await.expect("it ends");
         assert!(unwaited.await);
         assert_eq!(std::fs::read_to_string(&path).expect("a log"), "a\nb\nc\n");
         assert!(!log.deliver(vec![entry("late")]).await);
@@ -221,10 +232,10 @@ mod tests {
     async fn a_full_disk_is_an_error_and_no_wait() {
         let metrics = Metrics::new(&clock());
         let tail = Tail::create(Options { longest: 0, ..options("/dev/full") }, &clock()).expect("a device");
-        let (log, thread) = Log::start(tail, &metrics).expect("a thread");
+        let (log, ended) = Log::start(tail, &metrics).expect("a thread");
         assert!(!log.deliver(vec![entry("a"), entry("b")]).await);
         log.close();
-        thread.join().expect("it ends");
+        ended.await.expect("it ends");
         assert_eq!(metrics.errors(PLUGIN), 2);
     }
 
@@ -234,11 +245,11 @@ mod tests {
         let path = folder.path().join("audit.log");
         let metrics = Metrics::new(&clock());
         let tail = Tail::create(options(path.to_str().expect("text")), &clock()).expect("a file");
-        let (log, thread) = Log::start(tail, &metrics).expect("a thread");
+        let (log, ended) = Log::start(tail, &metrics).expect("a thread");
         let long = "x".repeat(1000);
         assert!(!log.deliver(vec![entry("a"), entry(&long), entry("b")]).await);
         log.close();
-        thread.join().expect("it ends");
+        ended.await.expect("it ends");
         assert_eq!(std::fs::read_to_string(&path).expect("a log"), "a\nb\n");
         assert_eq!(metrics.errors(PLUGIN), 1);
     }
@@ -253,12 +264,16 @@ mod tests {
         let reader = std::fs::OpenOptions::new().read(true).write(true).open(&path).expect("a pipe");
         let metrics = Metrics::new(&clock());
         let tail = Tail::create(options(path.to_str().expect("text")), &clock()).expect("a pipe");
-        let (log, thread) = Log::start(tail, &metrics).expect("a thread");
+        let (log, ended) = Log::start(tail, &metrics).expect("a thread");
         let line = "x".repeat(900);
         let mut waits: Vec<_> = (0..2 * WAITING).map(|_| log.deliver(vec![entry(&line)])).collect();
         assert!(!waits.remove(WAITING - 1).await);
         assert!(metrics.errors(PLUGIN) > 0, "what has no room is counted");
         assert!(log.lock().bytes <= WAITING_BYTES && log.lock().waiting <= WAITING);
-        drop((reader, thread));
+        let before = metrics.errors(PLUGIN);
+        log.close();
+        log.give_up();
+        assert!(metrics.errors(PLUGIN) > before, "what is left at the end is counted, too");
+        drop((reader, ended));
     }
 }
