@@ -42,7 +42,7 @@ impl Told for Nothing {
 async fn gate(tasks: &Tasks) -> Fairness {
     let clock = Clock::machine();
     let store: Arc<dyn Store> = Arc::new(Memory::new(clock.clone()));
-    for line in OBJECTS.lines().filter(|line| line.contains("flowcontrol")) {
+    for line in OBJECTS.lines().filter(|line| line.starts_with("{\"apiVersion\":\"flowcontrol")) {
         let object: Value = serde_json::from_str(line).expect("JSON");
         let kind = object["kind"].as_str().expect("a kind");
         let resource = if kind == "FlowSchema" { "flowschemas" } else { "prioritylevelconfigurations" };

@@ -308,11 +308,17 @@ mod tests {
 
     /// The client's end of a connection, and the task that serves it.
     fn open(http2: bool, handler: Answers) -> (DuplexStream, tokio::task::JoinHandle<()>) {
+        let (client, serving, _) = open_and_look(http2, handler);
+        (client, serving)
+    }
+
+    fn open_and_look(http2: bool, handler: Answers) -> (DuplexStream, tokio::task::JoinHandle<()>, Arc<Connection>) {
         let (client, server) = tokio::io::duplex(4 << 20);
         let remote = SocketAddr::from(([127, 0, 0, 1], 1));
         let connection = Connection::new(remote, Peer::new(Vec::new()), CancellationToken::new());
-        let serving = tokio::spawn(async move { converse(server, http2, &connection, handler, BOUNDS).await });
-        (client, serving)
+        let of = connection.clone();
+        let serving = tokio::spawn(async move { converse(server, http2, &of, handler, BOUNDS).await });
+        (client, serving, connection)
     }
 
     /// What the server says until it ends the connection.
@@ -398,6 +404,26 @@ mod tests {
         let mut sender = speak(client).await;
         assert_eq!(get(&mut sender, "/", &long).await.expect("an answer"), 431);
         assert_eq!(get(&mut sender, "/", "short").await.expect("an answer"), 200);
+    }
+
+    /// CVE-2023-44487.
+    #[tokio::test(start_paused = true)]
+    async fn rapid_reset_leaves_no_request_behind() {
+        let (client, serving, connection) = open_and_look(true, Answers::default());
+        let mut sender = speak(client).await;
+        let mut most = 0;
+        for _ in 0..2_000 {
+            // The stream is reset as soon as it was opened.
+            let asked = tokio::time::timeout(Duration::from_millis(1), get(&mut sender, "/wait", "")).await;
+            most = most.max(connection.open.load(Ordering::Acquire));
+            if matches!(asked, Ok(Err(_))) {
+                break;
+            }
+        }
+        assert!(most <= BOUNDS.streams as usize, "{most} at once");
+        drop(sender);
+        serving.await.expect("it ends");
+        assert_eq!(connection.open.load(Ordering::Acquire), 0);
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod audit;
 mod custom_resources;
+mod fairness;
 mod first_day;
 mod identity;
 mod lifecycle;
