@@ -4,6 +4,7 @@ mod audit;
 mod custom_resources;
 mod fairness;
 mod first_day;
+mod hostile;
 mod identity;
 mod lifecycle;
 mod rig;
