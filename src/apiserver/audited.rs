@@ -22,22 +22,19 @@ use crate::auth::authorizer::Attributes;
 use crate::auth::impersonation::Impersonated;
 use crate::auth::token::verify::Notes;
 use crate::base::entropy::Entropy;
-use crate::codec::json::compact::{compact, without_managed_fields};
+use crate::codec::json::compact::compact;
 use crate::codec::json::write;
 use crate::codec::negotiate::Media;
 use crate::codec::negotiate::body::{PatchType, of_body};
-use crate::codec::protobuf::encode::encode;
 use crate::codec::protobuf::envelope::Envelope;
-use crate::codec::{cbor, object as coding, yaml};
+use crate::codec::{cbor, yaml};
 use crate::model::names::GroupVersion;
-use crate::model::object;
-use crate::model::status::{Result, Status};
 use crate::model::value::Value;
 use crate::registry::core::Registry;
+use crate::registry::recorded::{json as to_json, message_json, refer, shown};
 use crate::rules::all;
-use crate::schema::resource::Shape;
+use crate::schema::builtin;
 use crate::schema::table::{APIMACHINERY_PKG_APIS_META_V1_DELETEOPTIONS, message};
-use crate::schema::{builtin, table};
 
 pub const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
@@ -75,18 +72,18 @@ pub fn begin(
     Some(record)
 }
 
-/// The request has come; where others add what they have to say. Fails when it must be recorded and cannot be.
-pub async fn received(recording: &mut Recording, lasts: bool, notes: Option<&Notes>) -> Result<Annotations> {
-    let Some(record) = recording else { return Ok(Annotations::default()) };
+/// The request has come; where others add what they have to say. `None`: it must be recorded and cannot be.
+pub async fn received(recording: &mut Recording, lasts: bool, notes: Option<&Notes>) -> Option<Annotations> {
+    let Some(record) = recording else { return Some(Annotations::default()) };
     if !record.received(lasts).await {
-        return Err(Status::internal("failed to store audit event"));
+        return None;
     }
     let annotations = record.event.annotations.clone();
     notes
         .into_iter()
         .flat_map(|notes| &notes.annotations)
         .for_each(|(key, value)| annotations.add(key, value.as_str()));
-    Ok(annotations)
+    Some(annotations)
 }
 
 /// The request goes on as somebody else's.
@@ -199,18 +196,7 @@ impl Exchange<'_> {
     /// The object that was sent.
     pub fn record_object(&mut self, value: &Value, expected: &Expected<'_>) {
         let Some(record) = &mut self.record else { return };
-        if let Some(reference) = &mut record.event.object {
-            for (slot, field) in [
-                (&mut reference.namespace, "namespace"),
-                (&mut reference.name, "name"),
-                (&mut reference.uid, "uid"),
-                (&mut reference.resource_version, "resourceVersion"),
-            ] {
-                if slot.is_empty() {
-                    *slot = object::meta_str(value, field).into();
-                }
-            }
-        }
+        refer(record, value);
         if record.level() >= Level::Request {
             record.event.request_object = shown(sent(value, expected), record);
         }
@@ -246,7 +232,7 @@ impl Exchange<'_> {
         };
         let version = version.filter(|version| !version.is_empty()).unwrap_or_else(|| "meta.k8s.io/v1".into());
         let Ok(value) = bodies::options(body, media, message) else { return };
-        record.event.request_object = written(&value, message, &version).map(Bytes::from);
+        record.event.request_object = message_json(&value, message, &version).map(Bytes::from);
     }
 }
 
@@ -258,28 +244,7 @@ fn sent(value: &Value, expected: &Expected<'_>) -> Option<Vec<u8>> {
         (None, Some(fill)) => fill(&mut value),
         (None, None) => {}
     }
-    match expected.shape {
-        Shape::Builtin(message) => written(&value, message, &expected.kind.group_version().to_string()),
-        shape => coding::encode(&value, shape, expected.kind).ok().map(Vec::from),
-    }
-}
-
-fn written(value: &Value, message: &'static table::Message, api_version: &str) -> Option<Vec<u8>> {
-    let (raw, mut out) = (encode(value, message).ok()?, Vec::new());
-    write::object(&mut out, &raw, message, api_version, message.short_name()).ok()?;
-    Some(out)
-}
-
-/// What the record has of an object, which is in JSON.
-fn shown(object: Option<Vec<u8>>, record: &Record) -> Option<Bytes> {
-    let object = object.filter(|object| is_object(object))?;
-    let pruned = record.omits_managed_fields().then(|| without_managed_fields(&object).ok()).flatten();
-    Some(pruned.unwrap_or(object).into())
-}
-
-/// Documents that are no objects of the API say no kind first.
-fn is_object(json: &[u8]) -> bool {
-    json.starts_with(b"{\"kind\":") || json.starts_with(b"{\"apiVersion\":")
+    to_json(&value, expected.shape, expected.kind)
 }
 
 fn media(headers: &HeaderMap) -> Option<Media> {

@@ -208,7 +208,7 @@ impl Server {
             tracing::debug!(why = why.0, "unauthenticated");
             return Err(Status::unauthorized());
         }
-        let annotations = audited::received(record, seats::is_long(route), notes).await?;
+        let annotations = audited::received(record, seats::is_long(route), notes).await.ok_or_else(unrecorded)?;
         let authorizer = &self.registry.authorizer;
         if let Some(other) = self.impersonation.check(&mut head.headers, &asked, authorizer).await? {
             audited::impersonated(record, &other);
@@ -218,6 +218,11 @@ impl Server {
         notes.into_iter().flat_map(|notes| &notes.warnings).for_each(|warning| caller.warn(warning.as_str()));
         Ok(caller)
     }
+}
+
+/// What must be recorded and cannot be.
+fn unrecorded() -> Status {
+    Status::internal("failed to store audit event")
 }
 
 /// What the client is told when an authorizer could not find out whether it may.

@@ -35,8 +35,17 @@ pub async fn registry_with(admission: impl FnOnce(&Reads) -> Chain) -> Registry 
 
 /// The same, where not everybody may do everything.
 pub async fn registry_of(authorizer: authorizer::Chain, admission: impl FnOnce(&Reads) -> Chain) -> Registry {
+    registry_recorded(authorizer, admission, |_| Audit::default()).await
+}
+
+async fn registry_recorded(
+    authorizer: authorizer::Chain,
+    admission: impl FnOnce(&Reads) -> Chain,
+    audit: impl FnOnce(&Clock) -> Audit,
+) -> Registry {
     let start = jiff::Timestamp::from_second(Time::parse("2026-01-01T00:00:00Z").expect("a time").seconds);
     let clock = Clock::starting_at(start.expect("in range"));
+    let audit = audit(&clock);
     let store: Arc<dyn Store> = Arc::new(Memory::new(clock.clone()));
     let catalog = Live::new(Catalog::builtin());
     let convert = Arc::new(Versions(catalog.clone()));
@@ -68,7 +77,7 @@ pub async fn registry_of(authorizer: authorizer::Chain, admission: impl FnOnce(&
         clock,
         entropy,
         authorizer,
-        audit: Audit::default(),
+        audit,
         hooks: Hooks::new(hooks::all(Duration::from_secs(3600), ranges)),
         convert,
         prefix: "/registry".into(),
@@ -82,6 +91,12 @@ pub async fn registry_of(authorizer: authorizer::Chain, admission: impl FnOnce(&
 pub async fn client() -> Client {
     let registry = registry_with(|_| Chain::default()).await;
     Client::new(&registry, User::new("tester", &["system:masters", "system:authenticated"]), "tester")
+}
+
+/// The same as this user, recorded.
+pub async fn recorded_client(user: User, audit: impl FnOnce(&Clock) -> Audit) -> Client {
+    let everybody = authorizer::Chain::new(vec![Arc::new(AlwaysAllow)]);
+    Client::new(&registry_recorded(everybody, |_| Chain::default(), audit).await, user, "tester")
 }
 
 /// A client of a new registry with the default plugins; the namespace `default` and its default ServiceAccount are there.

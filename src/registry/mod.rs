@@ -6,7 +6,8 @@
 //! In reading order: `request` (who asks of what), `options`, `core` (the parts and the transaction), `meta` (metadata of
 //! every write), `stages` (what every write goes
 //! through), `write` (create and update), `patch`, `kind` (what an object says it is), `delete`, `binding` (a pod gets its node), `read`, `hooks`, `charge`
-//! (what quotas are charged), `custom` (custom resources), `client` (in-process callers), `events` (what they tell users).
+//! (what quotas are charged), `custom` (custom resources), `recorded`
+//! (the record of what they do), `client` (in-process callers), `events` (what they tell users).
 
 pub mod binding;
 pub mod charge;
@@ -25,6 +26,7 @@ pub mod meta;
 pub mod options;
 pub mod patch;
 pub mod read;
+pub mod recorded;
 pub mod request;
 pub mod review;
 pub mod scale;
