@@ -13,7 +13,9 @@ use crate::audit::load;
 use crate::audit::log::Log;
 use crate::audit::metrics::Metrics;
 use crate::audit::recorder::Audit;
+use crate::audit::webhook::Webhook;
 use crate::base::clock::Clock;
+use crate::base::entropy::Entropy;
 use crate::base::tasks::Tasks;
 use crate::config::audit::{AuditFlags, BackendFlags};
 use crate::model::field::aggregate;
@@ -23,7 +25,7 @@ const MEGABYTE: u64 = 1 << 20;
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
 /// Starts the backends. They end after all that is started later, and with everything delivered.
-pub fn audit(flags: &AuditFlags, clock: &Clock, tasks: &Tasks) -> Result<Audit, StartError> {
+pub fn audit(flags: &AuditFlags, clock: &Clock, entropy: &Entropy, tasks: &Tasks) -> Result<Audit, StartError> {
     let errors = flags.errors();
     if !errors.is_empty() {
         return Err(StartError::Flag(aggregate(errors.into_iter().map(Into::into))));
@@ -41,6 +43,12 @@ pub fn audit(flags: &AuditFlags, clock: &Clock, tasks: &Tasks) -> Result<Audit, 
             let format = if flags.audit_log_format == "legacy" { Format::Legacy } else { Format::Json };
             backends.push(backend(&flags.log(), format, Arc::new(log), (&metrics, clock, tasks))?);
         }
+    }
+    if let Some(kubeconfig) = given(&flags.audit_webhook_config_file).filter(|_| policy.is_some()) {
+        let wait = span("--audit-webhook-initial-backoff", &flags.audit_webhook_initial_backoff)?;
+        let webhook = Webhook::new(&kubeconfig, wait, &metrics, clock, entropy)
+            .map_err(|why| StartError::Flag(format!("initializing audit webhook: {why}")))?;
+        backends.push(backend(&flags.webhook(), Format::Json, Arc::new(webhook), (&metrics, clock, tasks))?);
     }
     match policy {
         Some(policy) if !backends.is_empty() => Ok(Audit::new(policy, backends, metrics, clock)),

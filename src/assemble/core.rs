@@ -67,7 +67,7 @@ pub async fn registry(
     entropy: &Entropy,
     tasks: &Tasks,
 ) -> Result<Registry, StartError> {
-    let audit = audit(&flags.audit, clock, tasks)?;
+    let audit = audit(&flags.audit, clock, entropy, tasks)?;
     let catalog = Live::new(Catalog::builtin());
     let convert = Arc::new(Versions(catalog.clone()));
     let options = Options {

@@ -7,7 +7,7 @@
 //! (the addresses a request came through), `annotations` (what others add), `event` (what is recorded, as JSON and as a
 //! line), `record` (one request under way), `recorder` (the policy and the backends together), `metrics`, `backend` (what
 //! takes events; modes and truncation), `batch` (the buffer before a backend), `file` (rotation), `log` (the thread that
-//! writes).
+//! writes), `webhook` (what is sent elsewhere).
 
 pub mod annotations;
 pub mod backend;
@@ -22,3 +22,4 @@ pub mod policy;
 pub mod record;
 pub mod recorder;
 pub mod source;
+pub mod webhook;
