@@ -11,6 +11,7 @@ use crate::admission::reads::Reads;
 use crate::audit::annotations::Annotations;
 use crate::audit::level::Level;
 use crate::auth::identity::User;
+use crate::auth::webhook::testing::Hook;
 use crate::model::names::GroupResource;
 use crate::model::status::Result;
 use crate::model::value::{Value, json};
@@ -203,4 +204,42 @@ async fn what_is_limited_needs_a_quota() {
     client.merge(quota.part("status"), &status).await.expect("counted");
     client.registry().fresh().await.expect("in the cache");
     made(&client, high).await.expect("counted by the quota");
+}
+
+#[tokio::test]
+async fn images_are_asked_about() {
+    let hook = Hook::start(|review| {
+        let image = review["spec"]["containers"][0]["image"].as_str().unwrap_or("");
+        let reason = if image == "silent" { "" } else { "unsigned" };
+        let status = json!({"allowed": image == "i", "reason": reason, "auditAnnotations": {"seen": image}});
+        (200, json!({"apiVersion": "imagepolicy.k8s.io/v1alpha1", "kind": "ImageReview", "status": status}))
+    });
+    let hook = hook.await;
+    let configuration = json!({"imagePolicy": {"kubeConfigFile": hook.kubeconfig().to_str().expect("a path")}});
+    let client = client("ImagePolicyWebhook", configuration, json!({})).await;
+    assert_eq!(noted(&client, "jane", json!({})).await, "made imagepolicywebhook.image-policy.k8s.io/seen=i");
+    made(&client, json!({})).await.expect("remembered");
+    assert_eq!(hook.asked().len(), 1);
+    let image = |image: &str| json!({"containers": [{"name": "c", "image": image}]});
+    let refusal = made(&client, image("evil")).await.expect_err("refused");
+    assert!(
+        refusal.ends_with("is forbidden: image policy webhook backend denied one or more images: unsigned"),
+        "{refusal}"
+    );
+    let refusal = made(&client, image("silent")).await.expect_err("refused");
+    assert!(refusal.ends_with("is forbidden: one or more images rejected by webhook backend"), "{refusal}");
+}
+
+#[tokio::test]
+async fn without_an_answer_images_are_refused_or_let_in() {
+    let hook = Hook::start(|_| (404, json!({}))).await;
+    let configuration = |opens: bool| {
+        let kubeconfig = hook.kubeconfig().to_str().expect("a path");
+        json!({"imagePolicy": {"kubeConfigFile": kubeconfig, "defaultAllow": opens}})
+    };
+    let closed = client("ImagePolicyWebhook", configuration(false), json!({})).await;
+    assert!(made(&closed, json!({})).await.is_err_and(|why| why.contains("is forbidden: ")));
+    let open = client("ImagePolicyWebhook", configuration(true), json!({})).await;
+    let noted = noted(&open, "jane", json!({})).await;
+    assert_eq!(noted, "made imagepolicywebhook.image-policy.k8s.io/failed-open=true");
 }

@@ -4,7 +4,7 @@
 //! never writes to the cluster itself.
 //!
 //! In the order of the chain: `namespace_auto_provision`, `namespace_lifecycle`, `limit_ranger`, `service_account`, `node_restriction`,
-//! `taint_nodes_by_condition`, `always_pull_images`, `pod_security`, `pod_node_selector`, `priority`,
+//! `taint_nodes_by_condition`, `always_pull_images`, `image_policy`, `pod_security`, `pod_node_selector`, `priority`,
 //! `default_toleration_seconds`, `pod_toleration_restriction`, `event_rate_limit`, `storage` (three), `owner_references`, `runtime_class`, `certificates` (three),
 //! `default_ingress_class`, `pod_topology_labels`, `resizes` (two), `resource_quota`; `small` has six that stand here and
 //! there; then `table`, which lists them all.
@@ -14,6 +14,7 @@ mod certificates;
 mod default_ingress_class;
 mod default_toleration_seconds;
 mod event_rate_limit;
+mod image_policy;
 mod limit_ranger;
 mod namespace_auto_provision;
 mod namespace_lifecycle;

@@ -7,6 +7,7 @@ use super::certificates::{CertificateApproval, CertificateSigning, CertificateSu
 use super::default_ingress_class::DefaultIngressClass;
 use super::default_toleration_seconds::DefaultTolerationSeconds;
 use super::event_rate_limit::EventRateLimit;
+use super::image_policy::ImagePolicyWebhook;
 use super::limit_ranger::LimitRanger;
 use super::namespace_auto_provision::NamespaceAutoProvision;
 use super::namespace_lifecycle::NamespaceLifecycle;
@@ -70,7 +71,7 @@ const PLUGINS: &[Row] = &[
     off("NodeRestriction", Made(|reads| Arc::new(NodeRestriction::new(reads)))),
     on("TaintNodesByCondition", Made(|_| Arc::new(TaintNodesByCondition))),
     off("AlwaysPullImages", Made(|_| Arc::new(AlwaysPullImages))),
-    off("ImagePolicyWebhook", Missing),
+    off("ImagePolicyWebhook", Configured(|reads| Ok(Arc::new(ImagePolicyWebhook::new(reads)?)))),
     on("PodSecurity", Configured(|reads| Ok(Arc::new(PodSecurity::new(reads)?)))),
     off("PodNodeSelector", Configured(|reads| Ok(Arc::new(PodNodeSelector::new(reads)?)))),
     on("Priority", Made(|reads| Arc::new(Priority::new(reads)))),

@@ -56,6 +56,10 @@ async fn flags_name_stocks_plugins() {
     assert_eq!(on(&["Nonsense"], &[]), Err("enable-admission-plugins plugin \"Nonsense\" is unknown".into()));
     assert_eq!(on(&[], &["Nonsense"]), Err("disable-admission-plugins plugin \"Nonsense\" is unknown".into()));
     assert_eq!(on(&["Priority"], &["Priority"]).map_err(|why| why.contains("overlapped")), Err(true));
-    let later = on(&["ImagePolicyWebhook"], &[]);
-    assert_eq!(later, Err("enable-admission-plugins plugin \"ImagePolicyWebhook\" is not supported yet".into()));
+    let later = on(&["ValidatingAdmissionWebhook"], &[]);
+    let why = "enable-admission-plugins plugin \"ValidatingAdmissionWebhook\" is not supported yet";
+    assert_eq!(later, Err(why.into()));
+    let unconfigured = on(&["ImagePolicyWebhook"], &[]);
+    let why = "couldn't init admission plugin \"ImagePolicyWebhook\": no config specified";
+    assert_eq!(unconfigured, Err(why.into()));
 }

@@ -10,5 +10,5 @@ pub mod access;
 pub mod conditions;
 pub mod review;
 #[cfg(test)]
-pub(super) mod testing;
+pub mod testing;
 pub mod token;

@@ -24,6 +24,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER: usize = 3 << 20;
 /// Tries of one question, and the waits between them: each longer than the one before, and a bit of chance.
 const TRIES: u32 = 5;
+/// The first wait, where nothing else is said.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const FACTOR: f64 = 1.5;
 const JITTER: f64 = 0.2;
@@ -41,6 +42,8 @@ pub struct Reviewer {
     /// `authorization.k8s.io/v1` and `SubjectAccessReview`.
     version: String,
     kind: &'static str,
+    /// The wait after the first try.
+    wait: Duration,
 }
 
 /// What one try came to.
@@ -79,7 +82,14 @@ impl Reviewer {
             entropy: entropy.clone(),
             version: format!("{group}/{version}"),
             kind,
+            wait: FIRST_WAIT,
         })
+    }
+
+    /// With another wait after the first try.
+    #[must_use]
+    pub fn waiting(self, wait: Duration) -> Self {
+        Self { wait, ..self }
     }
 
     pub fn version(&self) -> &str {
@@ -89,7 +99,7 @@ impl Reviewer {
     /// The `status` of the answer. Asked again while the webhook is overburdened or the connection breaks.
     pub async fn ask(&self, review: &Value) -> Result<Value, Unanswered> {
         let body = Bytes::from(format!("{review}\n"));
-        let mut wait = FIRST_WAIT;
+        let mut wait = self.wait;
         for attempt in 1.. {
             match self.attempt(body.clone()).await {
                 Outcome::Answered(status) => return Ok(status),
