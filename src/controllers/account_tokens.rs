@@ -14,14 +14,15 @@ use crate::auth::token::issue::Issuer;
 use crate::cache::object::Object;
 use crate::codec::protobuf::view::View;
 use crate::model::object;
-use crate::model::status::{Result, Status};
+use crate::model::status::{Outcome, Result, Status};
 use crate::model::value::Value;
 use crate::registry::options::DeleteOptions;
 
-const TYPE: &str = "kubernetes.io/service-account-token";
+/// The type of a secret that holds a token.
+pub(super) const TYPE: &str = "kubernetes.io/service-account-token";
 /// Annotations: whose token it is.
-const ACCOUNT: &str = "kubernetes.io/service-account.name";
-const ACCOUNT_UID: &str = "kubernetes.io/service-account.uid";
+pub(super) const ACCOUNT: &str = "kubernetes.io/service-account.name";
+pub(super) const ACCOUNT_UID: &str = "kubernetes.io/service-account.uid";
 
 /// Keys: `namespace/secret/account`, and `namespace//account` for all secrets of an account that is gone.
 pub struct AccountTokens {
@@ -44,7 +45,7 @@ impl AccountTokens {
             Some(uid) => self.fill(cx, secret, Reference { name, uid }).await,
             None => {
                 let options = DeleteOptions { uid: Some(secret.uid().to_owned()), ..DeleteOptions::default() };
-                unless_gone(cx.delete(secret.target(), &options).await.map(drop))
+                cx.delete(secret.target(), &options).await.unless_late().map(drop)
             }
         }
     }
@@ -68,7 +69,7 @@ impl AccountTokens {
         }
         let annotations = &mut secret.value["metadata"]["annotations"];
         (annotations[ACCOUNT], annotations[ACCOUNT_UID]) = (account.name.into(), account.uid.into());
-        unless_gone(cx.update(secret.target(), &secret.value).await.map(drop))
+        cx.update(secret.target(), &secret.value).await.unless_late().map(drop)
     }
 }
 
@@ -129,11 +130,8 @@ async fn account_uid(cx: &Cx, cut: &Cut, namespace: &str, name: &str, wanted: &s
     if let Some(account) = cut.get(&SERVICE_ACCOUNTS, namespace, name).filter(|account| fits(account)) {
         return Ok(Some(account.uid().into_owned()));
     }
-    match cx.get(SERVICE_ACCOUNTS.at(namespace, name)).await {
-        Ok(account) => Ok(fits(&account).then(|| account.uid().into_owned())),
-        Err(status) if status.is_not_found() => Ok(None),
-        Err(status) => Err(status),
-    }
+    let found = cx.get(SERVICE_ACCOUNTS.at(namespace, name)).await.unless_gone()?;
+    Ok(found.filter(|account| fits(account)).map(|account| account.uid().into_owned()))
 }
 
 /// Takes a secret that is gone from the list of its account.
@@ -145,15 +143,7 @@ async fn forget(cx: &Cx, cut: &Cut, namespace: &str, secret: &str, account: &str
         return Ok(());
     }
     account.value["secrets"] = others.into();
-    match cx.update(account.target(), &account.value).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
-}
-
-/// Someone else was faster: its change is heard of, or nothing is left to do.
-fn unless_gone(result: Result<()>) -> Result<()> {
-    result.or_else(|status| if status.is_not_found() || status.is_conflict() { Ok(()) } else { Err(status) })
+    cx.update(account.target(), &account.value).await.unless_gone().map(drop)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::item::Item;
 use super::resources::{CONFIG_MAPS, SECRETS};
 use crate::auth::token::bootstrap::{expiration, signature, signer};
 use crate::cache::object::Object;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::Value;
 use crate::registry::options::DeleteOptions;
 
@@ -62,10 +62,7 @@ impl Controller for BootstrapSigner {
             return Ok(Next::Done);
         }
         info.value["data"] = wanted.into();
-        match cx.update(info.target(), &info.value).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(Next::Done),
-        }
+        cx.update(info.target(), &info.value).await.unless_gone().map(|_| Next::Done)
     }
 }
 
@@ -90,10 +87,7 @@ impl Controller for TokenCleaner {
             return Ok(Next::After(end.duration_since(now).unsigned_abs()));
         }
         let options = DeleteOptions { uid: Some(secret.uid().to_owned()), ..DeleteOptions::default() };
-        match cx.delete(secret.target(), &options).await {
-            Err(status) if !status.is_not_found() && !status.is_conflict() => Err(status),
-            _ => Ok(Next::Done),
-        }
+        cx.delete(secret.target(), &options).await.unless_late().map(|_| Next::Done)
     }
 }
 

@@ -70,7 +70,7 @@ impl Controller for CronJobs {
     async fn reconcile(&self, cx: &Cx, key: &str) -> Result<Next> {
         let cut = cx.cut(&[&CRON_JOBS, &JOBS])?;
         let shelf = cut.shelf(&CRON_JOBS);
-        let Some(cron) = shelf.get_key(key).map(|object| Item::new(shelf, object)).transpose()? else {
+        let Some(cron) = Item::find_key(shelf, key)? else {
             return Ok(Next::Done);
         };
         let jobs = children(&cron, cut.shelf(&JOBS))?;

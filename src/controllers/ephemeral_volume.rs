@@ -38,7 +38,7 @@ impl Controller for EphemeralVolumes {
     async fn reconcile(&self, cx: &Cx, key: &str) -> Result<Next> {
         let cut = cx.cut(&[&PODS, &CLAIMS])?;
         let shelf = cut.shelf(&PODS);
-        let Some(pod) = shelf.get_key(key).map(|object| Item::new(shelf, object)).transpose()? else {
+        let Some(pod) = Item::find_key(shelf, key)? else {
             return Ok(Next::Done);
         };
         if pod.is_deleting() {

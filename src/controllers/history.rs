@@ -7,8 +7,8 @@ use super::resources::CONTROLLER_REVISIONS;
 use crate::cache::index::OWNER;
 use crate::cache::shelf::Shelf;
 use crate::model::object;
-use crate::model::status::Result;
-use crate::model::value::{Value, json};
+use crate::model::status::{Outcome, Result};
+use crate::model::value::{Map, Value, json};
 use crate::registry::options::DeleteOptions;
 
 /// The label by which pods and revisions name a template.
@@ -51,10 +51,7 @@ impl History {
         let unused: Vec<&Item> = self.old.iter().filter(|revision| !is_used(revision)).collect();
         let excess = unused.len().saturating_sub(keep.unwrap_or(10));
         for revision in unused.into_iter().take(excess) {
-            match cx.delete(revision.target(), &DeleteOptions::default()).await {
-                Err(status) if !status.is_not_found() => return Err(status),
-                _ => {}
-            }
+            cx.delete(revision.target(), &DeleteOptions::default()).await.unless_gone()?;
         }
         Ok(())
     }
@@ -99,7 +96,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
             Value::Object(fields) => {
                 let fields = fields.iter().map(|(key, value)| (key.clone(), dense(value)));
                 let empty = [Value::Null, json!({}), json!([])];
-                fields.filter(|(_, value)| !empty.contains(value)).collect::<crate::model::value::Map>().into()
+                fields.filter(|(_, value)| !empty.contains(value)).collect::<Map>().into()
             }
             Value::Array(items) => items.iter().map(dense).collect(),
             other => other.clone(),

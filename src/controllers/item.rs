@@ -37,6 +37,11 @@ impl Item {
         shelf.get(namespace, name).map(|object| Self::new(shelf, object)).transpose()
     }
 
+    /// The object of this key (`namespace/name`, or `name`) on the shelf.
+    pub fn find_key(shelf: &Shelf, key: &str) -> Result<Option<Self>> {
+        shelf.get_key(key).map(|object| Self::new(shelf, object)).transpose()
+    }
+
     pub fn name(&self) -> &str {
         object::name(&self.value)
     }

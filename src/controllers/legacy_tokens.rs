@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::account_tokens::{ACCOUNT, ACCOUNT_UID, TYPE};
 use super::config::Config;
 use super::harness::{Change, Controller, Cut, Cx, Follows, Keys, Next};
 use super::item::{Item, time};
@@ -13,18 +14,15 @@ use super::resources::{CONFIG_MAPS, PODS, SECRETS, SERVICE_ACCOUNTS};
 use crate::cache::object::Object;
 use crate::model::object;
 use crate::model::pod;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::time::Time;
 use crate::model::value::json;
 use crate::registry::options::DeleteOptions;
 
 /// How often all are looked at: what is counted is days.
 const INTERVAL: Duration = Duration::from_secs(24 * 3600);
-const TYPE: &str = "kubernetes.io/service-account-token";
 const LAST_USED: &str = "kubernetes.io/legacy-token-last-used";
 const INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";
-const ACCOUNT: &str = "kubernetes.io/service-account.name";
-const ACCOUNT_UID: &str = "kubernetes.io/service-account.uid";
 /// Since when the use of tokens is written down.
 const TRACKING: (&str, &str, &str) = ("kube-system", "kube-apiserver-legacy-service-account-token-tracking", "since");
 /// The one key.
@@ -129,10 +127,10 @@ async fn clean(cx: &Cx, secret: &Item, now: Time, limit: Time) -> Result<()> {
         return Ok(());
     }
     let resource_version = Some(object::resource_version(&secret.value).to_owned());
-    match cx.delete(secret.target(), &DeleteOptions { resource_version, ..DeleteOptions::default() }).await {
-        Err(status) if !status.is_not_found() && !status.is_conflict() => Err(status),
-        _ => Ok(()),
-    }
+    cx.delete(secret.target(), &DeleteOptions { resource_version, ..DeleteOptions::default() })
+        .await
+        .unless_late()
+        .map(drop)
 }
 
 /// `2026-01-31`
@@ -148,6 +146,7 @@ fn midnight(day: &str) -> Option<Time> {
 mod tests {
     use super::*;
     use crate::controllers::testing::{World, pod_spec};
+    use crate::model::value::Value;
 
     const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -169,7 +168,7 @@ mod tests {
         world.pass(YEAR - INTERVAL).await;
         let used = json!({"metadata": {"labels": {LAST_USED: "2026-12-01"}}});
         world.merge(SECRETS.at("d", "used"), used).await;
-        assert_eq!(world.get(&SECRETS, "d", "old")["metadata"]["labels"], crate::model::value::Value::Null);
+        assert_eq!(world.get(&SECRETS, "d", "old")["metadata"]["labels"], Value::Null);
         world.pass(2 * INTERVAL).await;
         let invalid = |name: &str| world.get(&SECRETS, "d", name)["metadata"]["labels"][INVALID_SINCE].is_string();
         assert_eq!(["old", "used", "mounted", "by-hand"].map(invalid), [true, false, false, false]);

@@ -13,7 +13,7 @@ use super::item::{Item, time};
 use super::pods::Pod;
 use super::resources::{NAMESPACES, PODS};
 use crate::cache::shelf::Shelf;
-use crate::model::status::{Result, Status};
+use crate::model::status::{Outcome, Result, Status};
 use crate::model::time::Time;
 use crate::model::value::{Value, json};
 use crate::registry::client::Target;
@@ -94,10 +94,7 @@ impl Controller for Namespaces {
         }
         let others: Vec<Value> = finalizers.into_iter().filter(|finalizer| finalizer != FINALIZER).collect();
         namespace.value["spec"]["finalizers"] = others.into();
-        match cx.update(namespace.target().part("finalize"), &namespace.value).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(Next::Done),
-        }
+        cx.update(namespace.target().part("finalize"), &namespace.value).await.unless_gone().map(|_| Next::Done)
     }
 }
 
@@ -223,10 +220,7 @@ fn shelf(cx: &Cx, resource: &Resource) -> Result<Arc<Shelf>> {
 }
 
 async fn delete(cx: &Cx, target: Target<'_>, options: &DeleteOptions) -> Result<()> {
-    match cx.delete(target, options).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    cx.delete(target, options).await.unless_gone().map(drop)
 }
 
 /// Seconds that the pods on a shelf may take to end, 0 when that time is over; 0 for other resources.

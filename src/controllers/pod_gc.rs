@@ -15,7 +15,7 @@ use super::pods::Pod;
 use super::resources::{NODES, PODS};
 use crate::cache::index::POD_NODE;
 use crate::cache::object::Object;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::time::Time;
 use crate::model::value::{Value, json};
 use crate::registry::options::DeleteOptions;
@@ -170,15 +170,13 @@ fn is_out_of_service(cut: &Cut, node: &Object) -> bool {
 async fn end(cx: &Cx, pod: &Pod<'_>, disruption: Option<&str>) -> Result<()> {
     let target = PODS.at(pod.object.namespace(), pod.object.name());
     if !pod.is_done() {
-        match cx.strategic(target.part("status"), &failed(pod, disruption, cx.now())).await {
-            Err(status) if status.is_not_found() => return Ok(()),
-            written => drop(written?),
-        }
+        let written = cx.strategic(target.part("status"), &failed(pod, disruption, cx.now())).await;
+        let Some(_) = written.unless_gone()? else { return Ok(()) };
     }
-    match cx.delete(target, &DeleteOptions { grace_period: Some(0), ..DeleteOptions::default() }).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    cx.delete(target, &DeleteOptions { grace_period: Some(0), ..DeleteOptions::default() })
+        .await
+        .unless_gone()
+        .map(drop)
 }
 
 fn failed(pod: &Pod<'_>, disruption: Option<&str>, now: Time) -> Value {

@@ -10,7 +10,7 @@ use crate::cache::index::{POD_CLAIM, claim_of};
 use crate::cache::object::{Key, Object};
 use crate::codec::protobuf::view::View;
 use crate::model::object;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::Value;
 
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
@@ -86,7 +86,7 @@ async fn protect(
     is_used: impl Fn(&Item) -> bool,
 ) -> Result<()> {
     let shelf = cut.shelf(resource);
-    let Some(mut item) = shelf.get_key(key).map(|object| Item::new(shelf, object)).transpose()? else { return Ok(()) };
+    let Some(mut item) = Item::find_key(shelf, key)? else { return Ok(()) };
     let mut finalizers: Vec<Value> = object::finalizers(&item.value).map(Value::from).collect();
     let has = finalizers.iter().any(|known| known == finalizer);
     match item.is_deleting() {
@@ -95,10 +95,7 @@ async fn protect(
         _ => return Ok(()),
     }
     item.value["metadata"]["finalizers"] = finalizers.into();
-    match cx.update(item.target(), &item.value).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    cx.update(item.target(), &item.value).await.unless_gone().map(drop)
 }
 
 /// Whether a pod that is on a node uses the claim; one made for another pod is not this one.

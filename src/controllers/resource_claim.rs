@@ -13,7 +13,7 @@ use crate::cache::object::Object;
 use crate::cache::shelf::Shelf;
 use crate::codec::protobuf::view::View;
 use crate::model::object;
-use crate::model::status::{Result, Status};
+use crate::model::status::{Outcome, Result, Status};
 use crate::registry::options::DeleteOptions;
 
 /// Begins the keys of claims.
@@ -57,7 +57,7 @@ impl Controller for ResourceClaims {
             None => (&PODS, key),
         };
         let shelf = cut.shelf(name);
-        let Some(item) = shelf.get_key(key).map(|object| Item::new(shelf, object)).transpose()? else {
+        let Some(item) = Item::find_key(shelf, key)? else {
             return Ok(Next::Done);
         };
         if item.storage.shelf == RESOURCE_CLAIMS.full {
@@ -264,10 +264,7 @@ async fn clean(cx: &Cx, cut: &Cut, mut claim: Item) -> Result<()> {
         cx.update(claim.target(), &claim.value).await?;
     }
     if is_free && is_left_over(cut, &claim) {
-        match cx.delete(claim.target(), &DeleteOptions::default()).await {
-            Err(status) if !status.is_not_found() => return Err(status),
-            _ => {}
-        }
+        cx.delete(claim.target(), &DeleteOptions::default()).await.unless_gone()?;
     }
     Ok(())
 }
@@ -283,11 +280,8 @@ async fn uses(cx: &Cx, cut: &Cut, namespace: &str, consumer: &Value) -> Result<b
     if let Some(pod) = shelf.get(namespace, name).and_then(|object| Pod::new(shelf, object)) {
         return Ok(pod.object.uid() == uid && !is_done(pod.view));
     }
-    match cx.get(PODS.at(namespace, name)).await {
-        Ok(pod) => Ok(pod.uid() == uid),
-        Err(status) if status.is_not_found() => Ok(false),
-        Err(status) => Err(status),
-    }
+    let found = cx.get(PODS.at(namespace, name)).await.unless_gone()?;
+    Ok(found.is_some_and(|pod| pod.uid() == uid))
 }
 
 /// Whether the claim was made for a pod that was replaced or will not run. One that is gone is the garbage collector's.

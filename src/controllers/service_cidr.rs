@@ -13,7 +13,7 @@ use super::resources::{IP_ADDRESSES, SERVICE_CIDRS};
 use crate::cache::object::Object;
 use crate::cache::shelf::Shelf;
 use crate::model::object;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::time::Time;
 use crate::model::value::{Value, json};
 
@@ -67,7 +67,7 @@ impl Controller for ServiceCidrs {
         if !range.is_deleting() {
             if !has {
                 let patch = json!({"metadata": {"finalizers": [FINALIZER]}});
-                unless_gone(cx.strategic(range.target(), &patch).await.map(drop))?;
+                cx.strategic(range.target(), &patch).await.unless_gone()?;
             }
             return tell(cx, &range, "True", "", "Kubernetes Service CIDR is ready").await;
         }
@@ -82,7 +82,7 @@ impl Controller for ServiceCidrs {
         }
         if has {
             let patch = json!({"metadata": {"$deleteFromPrimitiveList/finalizers": [FINALIZER]}});
-            unless_gone(cx.strategic(range.target(), &patch).await.map(drop))?;
+            cx.strategic(range.target(), &patch).await.unless_gone()?;
         }
         Ok(Next::Done)
     }
@@ -119,14 +119,7 @@ async fn tell(cx: &Cx, range: &Item, status: &str, reason: &str, message: &str) 
         "apiVersion": range.storage.kind.group_version().to_string(), "kind": range.storage.kind.kind.as_str(),
         "metadata": {"name": range.name()}, "status": {"conditions": [condition]},
     });
-    unless_gone(cx.apply(range.target().part("status"), wanted, MANAGER).await.map(drop)).map(|()| Next::Done)
-}
-
-fn unless_gone(written: Result<()>) -> Result<()> {
-    match written {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    cx.apply(range.target().part("status"), wanted, MANAGER).await.unless_gone().map(|_| Next::Done)
 }
 
 fn ranges(shelf: &Shelf, range: &Object) -> Vec<IpNet> {

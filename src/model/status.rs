@@ -42,6 +42,34 @@ pub struct Cause {
 
 pub type Result<T> = std::result::Result<T, Status>;
 
+/// What a writer that follows the cache makes of an answer: what is no longer true of the store needs no error, since
+/// the change that made it so is heard of.
+pub trait Outcome<T> {
+    /// `None`: there is no such object any more.
+    fn unless_gone(self) -> Result<Option<T>>;
+
+    /// `None`: there is no such object any more, or someone else was faster.
+    fn unless_late(self) -> Result<Option<T>>;
+}
+
+impl<T> Outcome<T> for Result<T> {
+    fn unless_gone(self) -> Result<Option<T>> {
+        unless(self, Status::is_not_found)
+    }
+
+    fn unless_late(self) -> Result<Option<T>> {
+        unless(self, |status| status.is_not_found() || status.is_conflict())
+    }
+}
+
+fn unless<T>(outcome: Result<T>, is_void: impl FnOnce(&Status) -> bool) -> Result<Option<T>> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(status) if is_void(&status) => Ok(None),
+        Err(status) => Err(status),
+    }
+}
+
 impl Status {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), details: None, continue_token: String::new() }
@@ -351,6 +379,17 @@ mod tests {
     use super::*;
     use crate::model::field::Path;
     use crate::model::value::json;
+
+    #[test]
+    fn an_outcome_that_is_late_is_no_error() {
+        let pods = GroupResource::new("", "pods");
+        let (gone, conflict) = (Status::not_found(&pods, "p"), Status::conflict(&pods, "p", "changed"));
+        assert_eq!(Ok(1).unless_gone(), Ok(Some(1)));
+        assert_eq!(Err::<(), _>(gone.clone()).unless_gone(), Ok(None));
+        assert_eq!(Err::<(), _>(gone).unless_late(), Ok(None));
+        assert_eq!(Err::<(), _>(conflict.clone()).unless_late(), Ok(None));
+        assert_eq!(Err::<(), _>(conflict.clone()).unless_gone(), Err(conflict));
+    }
 
     #[test]
     fn shapes_match_stock() {

@@ -9,7 +9,7 @@ use super::request::{Address, Caller, Deleted};
 use crate::admission::chain::Operation;
 use crate::model::names::GroupResource;
 use crate::model::object;
-use crate::model::status::{Result, Status};
+use crate::model::status::{Outcome, Result, Status};
 use crate::model::time::Time;
 use crate::model::value::Value;
 use crate::rules::kind::Rules;
@@ -92,10 +92,7 @@ impl Registry {
         })?;
         for object in &listed.items {
             let one = Address { namespace: object.namespace().into(), name: object.name().into(), ..at.clone() };
-            match self.delete(caller, &one, options).await {
-                Err(status) if !status.is_not_found() => return Err(status),
-                _ => {}
-            }
+            self.delete(caller, &one, options).await.unless_gone()?;
         }
         Ok(listed)
     }

@@ -93,7 +93,7 @@ impl Controller for Autoscalers {
     async fn reconcile(&self, cx: &Cx, key: &str) -> Result<Next> {
         let cut = cx.cut(&[&AUTOSCALERS, &PODS])?;
         let shelf = cut.shelf(&AUTOSCALERS);
-        let Some(scaler) = shelf.get_key(key).map(|object| Item::new(shelf, object)).transpose()? else {
+        let Some(scaler) = Item::find_key(shelf, key)? else {
             return Ok(Next::Done);
         };
         let run = run::Run { cx, settings: &self.settings, memory: &self.memory, pods: cut.shelf(&PODS), key };

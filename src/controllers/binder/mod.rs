@@ -73,7 +73,7 @@ impl Controller for Binder {
     async fn reconcile(&self, cx: &Cx, key: &str) -> Result<Next> {
         let cut = cx.cut(&[&CLAIMS, &VOLUMES, &STORAGE_CLASSES, &PODS])?;
         let shelf = cut.shelf(if key.contains('/') { &CLAIMS } else { &VOLUMES });
-        let Some(item) = shelf.get_key(key).map(|object| Item::new(shelf, object)).transpose()? else {
+        let Some(item) = Item::find_key(shelf, key)? else {
             return Ok(Next::Done);
         };
         if !key.contains('/') {

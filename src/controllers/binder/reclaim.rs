@@ -9,7 +9,7 @@ use crate::controllers::item::Item;
 use crate::controllers::pods::Pod;
 use crate::controllers::resources::{CLAIMS, PODS};
 use crate::model::object;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::volume::claim;
 use crate::registry::options::DeleteOptions;
 
@@ -43,10 +43,7 @@ async fn delete(cx: &Cx, volume: Item) -> Result<()> {
     } {
         return bind::fail(cx, volume, "VolumeFailedDelete", &why).await;
     }
-    match cx.delete(volume.target(), &DeleteOptions::default()).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    cx.delete(volume.target(), &DeleteOptions::default()).await.unless_gone().map(drop)
 }
 
 /// Who deletes a volume.

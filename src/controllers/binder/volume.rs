@@ -7,7 +7,7 @@ use crate::controllers::harness::{Cut, Cx};
 use crate::controllers::item::Item;
 use crate::controllers::resources::CLAIMS;
 use crate::model::object;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 
 pub async fn sync(cx: &Cx, cut: &Cut, volume: Item) -> Result<()> {
     let uid = volume.spec()["claimRef"]["uid"].as_str().unwrap_or("").to_owned();
@@ -44,11 +44,9 @@ async fn claim(cx: &Cx, cut: &Cut, volume: &Item, uid: &str) -> Result<Option<It
     if cached.as_ref().is_some_and(|claim| claim.uid() == uid) || cached.is_none() && is_given_up(volume) {
         return Ok(cached);
     }
-    match cx.get(CLAIMS.at(text("namespace"), text("name"))).await {
-        Ok(object) => Ok(Some(Item::new(shelf, &object)?).filter(|claim| claim.uid() == uid)),
-        Err(status) if status.is_not_found() => Ok(None),
-        Err(status) => Err(status),
-    }
+    let found = cx.get(CLAIMS.at(text("namespace"), text("name"))).await.unless_gone()?;
+    let claim = found.map(|object| Item::new(shelf, &object)).transpose()?;
+    Ok(claim.filter(|claim| claim.uid() == uid))
 }
 
 fn is_given_up(volume: &Item) -> bool {

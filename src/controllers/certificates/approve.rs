@@ -12,7 +12,7 @@ use crate::controllers::conditions;
 use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::{Item, time};
 use crate::controllers::resources::SIGNING_REQUESTS;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::{Value, json};
 use crate::pki::request::SigningRequest;
 
@@ -99,10 +99,7 @@ async fn approve(cx: &Cx, mut csr: Item, message: &str) -> Result<()> {
     let mut list = conditions::all(csr.status());
     list.push(json!({"type": APPROVED, "status": "True", "reason": "AutoApproved", "message": message}));
     csr.value["status"]["conditions"] = list.into();
-    match cx.update(csr.target().part("approval"), &csr.value).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    cx.update(csr.target().part("approval"), &csr.value).await.unless_gone().map(drop)
 }
 
 #[cfg(test)]

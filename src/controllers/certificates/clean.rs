@@ -9,7 +9,7 @@ use crate::controllers::conditions;
 use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::{Item, time, until};
 use crate::controllers::resources::SIGNING_REQUESTS;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::time::Time;
 use crate::pki::certificate::Certificate;
 use crate::registry::options::DeleteOptions;
@@ -42,10 +42,7 @@ impl Controller for Cleaner {
         if left > Duration::ZERO {
             return Ok(Next::After(left));
         }
-        match cx.delete(csr.target(), &DeleteOptions::default()).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(Next::Done),
-        }
+        cx.delete(csr.target(), &DeleteOptions::default()).await.unless_gone().map(|_| Next::Done)
     }
 }
 

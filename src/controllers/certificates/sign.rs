@@ -13,7 +13,7 @@ use crate::controllers::config::Config;
 use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::Item;
 use crate::controllers::resources::SIGNING_REQUESTS;
-use crate::model::status::{Result, Status};
+use crate::model::status::{Outcome, Result, Status};
 use crate::model::value::json;
 use crate::pki::authority::Authority;
 
@@ -81,10 +81,7 @@ impl Controller for Signer {
                 csr.value["status"]["certificate"] = STANDARD.encode(pem).into();
             }
         }
-        match cx.update(csr.target().part("status"), &csr.value).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(Next::Done),
-        }
+        cx.update(csr.target().part("status"), &csr.value).await.unless_gone().map(|_| Next::Done)
     }
 }
 

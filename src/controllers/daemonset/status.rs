@@ -4,7 +4,7 @@ use super::placement::Fit;
 use crate::controllers::harness::{Cx, Next};
 use crate::controllers::item::Item;
 use crate::controllers::pods::Pod;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 
 /// Nodes, by what they have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,8 +59,5 @@ pub async fn write(cx: &Cx, set: &Item, counts: &Counts) -> Result<Next> {
     for (field, count) in fields {
         set.value["status"][field] = count.into();
     }
-    match cx.update(set.target().part("status"), &set.value).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(Next::Done),
-    }
+    cx.update(set.target().part("status"), &set.value).await.unless_gone().map(|_| Next::Done)
 }

@@ -8,7 +8,7 @@ use crate::controllers::events::Kind;
 use crate::controllers::item::Item;
 use crate::controllers::pods::Pod;
 use crate::controllers::resources::PODS;
-use crate::model::status::{Result, Status};
+use crate::model::status::{Outcome, Result, Status};
 use crate::registry::options::DeleteOptions;
 
 impl Run<'_> {
@@ -155,10 +155,7 @@ impl Run<'_> {
             if set.replicas() != 0 || set.counted("replicas") != 0 || !is_seen {
                 continue;
             }
-            match self.cx.delete(set.0.target(), &DeleteOptions::default()).await {
-                Err(status) if !status.is_not_found() => return Err(status),
-                _ => {}
-            }
+            self.cx.delete(set.0.target(), &DeleteOptions::default()).await.unless_gone()?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::controllers::resources::REPLICA_SETS;
 use crate::model::object;
 use crate::model::selector::label::Selector;
 use crate::model::status::Result;
-use crate::model::value::Value;
+use crate::model::value::{Map, Value};
 
 /// A ReplicaSet.
 #[derive(Clone)]
@@ -93,7 +93,7 @@ pub fn without_hash(template: &Value) -> Value {
     let mut template = template.clone();
     let emptied = |fields: Option<&mut Value>, field: &str| {
         let Some(fields) = fields.and_then(Value::as_object_mut) else { return };
-        if fields.get(field).and_then(Value::as_object).is_some_and(crate::model::value::Map::is_empty) {
+        if fields.get(field).and_then(Value::as_object).is_some_and(Map::is_empty) {
             fields.remove(field);
         }
     };

@@ -9,7 +9,7 @@ use crate::controllers::pods::Pod;
 use crate::controllers::resources::{DEPLOYMENTS, Name, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS};
 use crate::model::names::GroupVersion;
 use crate::model::object;
-use crate::model::status::{Result, Status};
+use crate::model::status::{Outcome, Result, Status};
 use crate::registry::client::Target;
 
 pub struct Expected {
@@ -83,12 +83,6 @@ async fn scaled(cx: &Cx, namespace: &str, owner: &Owner<'_>) -> Result<Option<(S
         return Err(Status::internal_plain(format!("{} does not implement the scale subresource", resource.name)));
     }
     let target = Target::new(&resource.name.group, &resource.name.resource, namespace, &owner.name);
-    match cx.client.scale(target).await {
-        Ok(scale) if object::uid(&scale) == owner.uid => {
-            Ok(Some((owner.uid.to_string(), scale["spec"]["replicas"].as_i64().unwrap_or(0))))
-        }
-        Ok(_) => Ok(None),
-        Err(status) if status.is_not_found() => Ok(None),
-        Err(status) => Err(status),
-    }
+    let scale = cx.client.scale(target).await.unless_gone()?.filter(|scale| object::uid(scale) == owner.uid);
+    Ok(scale.map(|scale| (owner.uid.to_string(), scale["spec"]["replicas"].as_i64().unwrap_or(0))))
 }

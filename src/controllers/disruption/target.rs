@@ -8,7 +8,7 @@ use crate::cache::shelf::Shelf;
 use crate::codec::protobuf::view::View;
 use crate::controllers::harness::{Cx, Next};
 use crate::controllers::item::{Item, until, view};
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::time::Time;
 use crate::model::value::json;
 
@@ -47,8 +47,5 @@ pub async fn reset(cx: &Cx, shelf: &Shelf, object: &Arc<Object>) -> Result<Next>
             });
         }
     }
-    match cx.update(pod.target().part("status"), &pod.value).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(Next::Done),
-    }
+    cx.update(pod.target().part("status"), &pod.value).await.unless_gone().map(|_| Next::Done)
 }

@@ -14,7 +14,7 @@ use crate::controllers::item::Item;
 use crate::controllers::pods::{Pod, is_namespace_terminating};
 use crate::controllers::resources::{ENDPOINTS, PODS, SERVICES};
 use crate::model::object;
-use crate::model::status::{Result, Status};
+use crate::model::status::{Outcome, Result, Status};
 use crate::model::time::Time;
 use crate::model::value::{Value, json};
 use crate::registry::options::DeleteOptions;
@@ -60,7 +60,7 @@ impl Controller for Endpoints {
             return delete_left(cx, &cut).await.map(|()| Next::Done);
         }
         let shelf = cut.shelf(&SERVICES);
-        let Some(item) = shelf.get_key(key).map(|object| Item::new(shelf, object)).transpose()? else {
+        let Some(item) = Item::find_key(shelf, key)? else {
             self.since.forget(key);
             let (namespace, name) = key.split_once('/').unwrap_or_default();
             return if cut.get(&ENDPOINTS, namespace, name).is_some() {
@@ -79,10 +79,7 @@ impl Controller for Endpoints {
 }
 
 async fn delete(cx: &Cx, namespace: &str, name: &str) -> Result<()> {
-    match cx.delete(ENDPOINTS.at(namespace, name), &DeleteOptions::default()).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    cx.delete(ENDPOINTS.at(namespace, name), &DeleteOptions::default()).await.unless_gone().map(drop)
 }
 
 async fn delete_left(cx: &Cx, cut: &Cut) -> Result<()> {

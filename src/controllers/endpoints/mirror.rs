@@ -14,7 +14,7 @@ use crate::controllers::harness::{Change, Controller, Cut, Cx, Follows, Keys, Ne
 use crate::controllers::item::Item;
 use crate::controllers::resources::{ENDPOINT_SLICES, ENDPOINTS, SERVICES};
 use crate::model::object;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::{Map, Value, json};
 use crate::registry::options::DeleteOptions;
 
@@ -81,10 +81,7 @@ async fn delete(cx: &Cx, cut: &Cut, namespace: &str, service: &str) -> Result<Ne
     for slice in cut.shelf(&ENDPOINT_SLICES).iter(Some(namespace)) {
         let is_label = |key: &str, value: &str| slice.label(key).is_some_and(|label| label == value);
         if is_label(MANAGED_BY, MANAGER) && is_label(SERVICE_NAME, service) {
-            match cx.delete(ENDPOINT_SLICES.at(namespace, slice.name()), &DeleteOptions::default()).await {
-                Err(status) if !status.is_not_found() => return Err(status),
-                _ => {}
-            }
+            cx.delete(ENDPOINT_SLICES.at(namespace, slice.name()), &DeleteOptions::default()).await.unless_gone()?;
         }
     }
     Ok(Next::Done)

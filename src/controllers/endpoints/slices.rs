@@ -52,7 +52,7 @@ impl Controller for EndpointSlices {
     async fn reconcile(&self, cx: &Cx, key: &str) -> Result<Next> {
         let cut = cx.cut(&[&SERVICES, &PODS, &NODES, &ENDPOINT_SLICES])?;
         let shelf = cut.shelf(&SERVICES);
-        let Some(item) = shelf.get_key(key).map(|object| Item::new(shelf, object)).transpose()? else {
+        let Some(item) = Item::find_key(shelf, key)? else {
             self.since.forget(key);
             return Ok(Next::Done);
         };

@@ -7,7 +7,7 @@ use crate::cache::handle::Snapshot;
 use crate::cache::index::OWNER;
 use crate::controllers::batch;
 use crate::controllers::harness::Cx;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::{Value, json};
 
 /// Its dependents lose it as their owner, and live on; then it may go.
@@ -40,8 +40,5 @@ async fn let_go(cx: &Cx, owner: &InSnapshot<'_>, finalizer: &str) -> Result<()> 
     let left = if left.is_empty() { Value::Null } else { left.into() };
     let version = owner.object.revision.to_string();
     let patch = json!({"metadata": {"resourceVersion": version, "finalizers": left}});
-    match cx.merge(target(owner), &patch).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    cx.merge(target(owner), &patch).await.unless_gone().map(drop)
 }

@@ -8,7 +8,7 @@ use crate::cache::object::Owner;
 use crate::controllers::events::{Kind, Regarding};
 use crate::controllers::harness::Cx;
 use crate::controllers::item::Item;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::{Value, json};
 use crate::registry::client::Target;
 use crate::registry::options::DeleteOptions;
@@ -81,11 +81,8 @@ fn dependents(snapshot: &Snapshot, uid: &str) -> (bool, bool) {
 /// Asks the store: the cache may be behind, and an object deleted by mistake does not come back.
 async fn is_there(cx: &Cx, place: &Place, uid: &str) -> Result<bool> {
     let (namespace, name) = place.split();
-    match cx.get(Target::new(&place.shelf.group, &place.shelf.resource, namespace, name)).await {
-        Ok(object) => Ok(object.uid() == uid),
-        Err(status) if status.is_not_found() => Ok(false),
-        Err(status) => Err(status),
-    }
+    let found = cx.get(Target::new(&place.shelf.group, &place.shelf.resource, namespace, name)).await.unless_gone()?;
+    Ok(found.is_some_and(|object| object.uid() == uid))
 }
 
 /// An owner of this UID in another namespace is a mistake that its maker should hear of.
@@ -136,10 +133,7 @@ fn options(found: &InSnapshot<'_>, policy: &str) -> DeleteOptions {
 }
 
 async fn delete_with(cx: &Cx, found: &InSnapshot<'_>, options: DeleteOptions) -> Result<()> {
-    match cx.delete(target(found), &options).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    cx.delete(target(found), &options).await.unless_gone().map(drop)
 }
 
 /// Keeps of an object's owners only those whose UIDs `keep` names.
@@ -163,8 +157,5 @@ async fn write_owners(cx: &Cx, found: &InSnapshot<'_>, owners: Vec<Value>) -> Re
     let owners = if owners.is_empty() { Value::Null } else { owners.into() };
     let version = found.object.revision.to_string();
     let patch = json!({"metadata": {"resourceVersion": version, "ownerReferences": owners}});
-    match cx.merge(target(found), &patch).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    cx.merge(target(found), &patch).await.unless_gone().map(drop)
 }

@@ -9,7 +9,7 @@ use crate::controllers::item::Item;
 use crate::controllers::owner;
 use crate::controllers::pods::Pod;
 use crate::controllers::resources::PODS;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::{Value, json};
 
 /// Annotation and label: the completion index of a pod.
@@ -101,8 +101,5 @@ async fn adopt(cx: &Cx, job: &Item, pod: &Object) -> Result<()> {
 pub async fn release(cx: &Cx, pod: &Object) -> Result<()> {
     let mut metadata: Value = json!({"uid": pod.uid()});
     metadata["$deleteFromPrimitiveList/finalizers"] = json!([FINALIZER]);
-    match cx.strategic(PODS.at(pod.namespace(), pod.name()), &json!({"metadata": metadata})).await {
-        Err(status) if !status.is_not_found() && !status.is_conflict() => Err(status),
-        _ => Ok(()),
-    }
+    cx.strategic(PODS.at(pod.namespace(), pod.name()), &json!({"metadata": metadata})).await.unless_late().map(drop)
 }

@@ -9,7 +9,7 @@ use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::{Item, time, until};
 use crate::controllers::resources::JOBS;
 use crate::model::object;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::time::Time;
 use crate::registry::options::DeleteOptions;
 
@@ -32,7 +32,7 @@ impl Controller for TtlAfterFinished {
     async fn reconcile(&self, cx: &Cx, key: &str) -> Result<Next> {
         let cut = cx.cut(&[&JOBS])?;
         let shelf = cut.shelf(&JOBS);
-        let Some(job) = shelf.get_key(key).map(|object| Item::new(shelf, object)).transpose()? else {
+        let Some(job) = Item::find_key(shelf, key)? else {
             return Ok(Next::Done);
         };
         let ttl = job.spec()["ttlSecondsAfterFinished"].as_i64();
@@ -48,9 +48,6 @@ impl Controller for TtlAfterFinished {
             propagation: Some("Foreground".into()),
             ..DeleteOptions::default()
         };
-        match cx.delete(job.target(), &options).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(Next::Done),
-        }
+        cx.delete(job.target(), &options).await.unless_gone().map(|_| Next::Done)
     }
 }

@@ -15,7 +15,7 @@ use crate::controllers::events::{Kind, Regarding};
 use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::{Item, view};
 use crate::controllers::resources::{NODES, PODS};
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::{Value, json};
 use crate::registry::options::DeleteOptions;
 
@@ -92,7 +92,7 @@ impl Controller for TaintEviction {
     async fn reconcile(&self, cx: &Cx, key: &str) -> Result<Next> {
         let cut = cx.cut(&[&NODES, &PODS])?;
         let shelf = cut.shelf(&PODS);
-        let Some(pod) = shelf.get_key(key).map(|object| Item::new(shelf, object)).transpose()? else {
+        let Some(pod) = Item::find_key(shelf, key)? else {
             self.cancel(cx, key);
             return Ok(Next::Done);
         };
@@ -141,15 +141,9 @@ async fn evict(cx: &Cx, pod: &Item, key: &str) -> Result<()> {
         "lastTransitionTime": cx.now().to_text().as_str(),
     });
     let patch = json!({"metadata": {"uid": pod.uid()}, "status": {"conditions": [condition]}});
-    match cx.strategic(pod.target().part("status"), &patch).await {
-        Err(status) if status.is_not_found() => return Ok(()),
-        patched => patched?,
-    };
+    let Some(_) = cx.strategic(pod.target().part("status"), &patch).await.unless_gone()? else { return Ok(()) };
     let options = DeleteOptions { uid: Some(pod.uid().to_owned()), ..DeleteOptions::default() };
-    match cx.delete(pod.target(), &options).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    cx.delete(pod.target(), &options).await.unless_gone().map(drop)
 }
 
 fn tell(cx: &Cx, key: &str, message: String) {

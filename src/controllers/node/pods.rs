@@ -8,7 +8,7 @@ use crate::controllers::harness::{Cut, Cx};
 use crate::controllers::item::Item;
 use crate::controllers::pods::Pod;
 use crate::controllers::resources::{NODES, PODS};
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::json;
 
 use super::taints;
@@ -43,10 +43,7 @@ async fn mark(cx: &Cx, cut: &Cut, object: &Object) -> Result<()> {
     }
     let condition = json!({"type": "Ready", "status": "False", "lastTransitionTime": cx.now().to_text().as_str()});
     let patch = json!({"metadata": {"uid": item.uid()}, "status": {"conditions": [condition]}});
-    match cx.strategic(item.target().part("status"), &patch).await {
-        Err(status) if status.is_not_found() => return Ok(()),
-        patched => patched?,
-    };
+    let Some(_) = cx.strategic(item.target().part("status"), &patch).await.unless_gone()? else { return Ok(()) };
     cx.event((&item).into(), Kind::Warning, "NodeNotReady", "Node is not ready".into());
     Ok(())
 }

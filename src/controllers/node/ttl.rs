@@ -8,7 +8,7 @@ use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::Item;
 use crate::controllers::resources::NODES;
 use crate::model::object;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::json;
 
 /// An annotation: seconds.
@@ -60,10 +60,7 @@ impl Controller for Ttl {
             return Ok(Next::Done);
         }
         let patch = json!({"metadata": {"annotations": {TTL: seconds.to_string()}}});
-        match cx.strategic(node.target(), &patch).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(Next::Done),
-        }
+        cx.strategic(node.target(), &patch).await.unless_gone().map(|_| Next::Done)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::admission::plugins::resource_quota::usage::{Meter, to_map};
 use crate::admission::pod::of_map;
 use crate::cache::object::Object;
 use crate::model::quantity::Quantity;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::{Value, json};
 use crate::registry::core::Registry;
 
@@ -80,7 +80,7 @@ impl Controller for ResourceQuotas {
     async fn reconcile(&self, cx: &Cx, key: &str) -> Result<Next> {
         let cut = cx.cut(&[&QUOTAS])?;
         let shelf = cut.shelf(&QUOTAS);
-        let Some(mut quota) = shelf.get_key(key).map(|object| Item::new(shelf, object)).transpose()? else {
+        let Some(mut quota) = Item::find_key(shelf, key)? else {
             return Ok(Next::Done);
         };
         let (sums, next) = self.sums(cx, &quota);
@@ -94,10 +94,7 @@ impl Controller for ResourceQuotas {
             return Ok(next);
         }
         quota.value["status"] = json!({"hard": quota.spec()["hard"], "used": to_map(&used)});
-        match cx.update(quota.target().part("status"), &quota.value).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(next),
-        }
+        cx.update(quota.target().part("status"), &quota.value).await.unless_gone().map(|_| next)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::controllers::harness::{Change, Controller, Cut, Cx, Follows, Keys, Ne
 use crate::controllers::item::Item;
 use crate::controllers::resources::{API_SERVICES, ENDPOINT_SLICES, SERVICES};
 use crate::model::gotext::quote;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::{Value, json};
 
 const CONDITION: &str = "Available";
@@ -74,10 +74,7 @@ impl Controller for ApiServices {
             "type": CONDITION, "status": status, "lastTransitionTime": since, "reason": reason, "message": message,
         }));
         item.value["status"]["conditions"] = all.into();
-        match cx.update(item.target().part("status"), &item.value).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(Next::Done),
-        }
+        cx.update(item.target().part("status"), &item.value).await.unless_gone().map(|_| Next::Done)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::Item;
 use crate::controllers::resources::{FLOW_SCHEMAS, PRIORITY_LEVELS};
 use crate::model::gotext;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::json;
 
 const CONDITION: &str = "Dangling";
@@ -63,10 +63,7 @@ impl Controller for FlowSchemas {
             "apiVersion": schema.storage.kind.group_version().to_string(), "kind": "FlowSchema",
             "metadata": {"name": key}, "status": {"conditions": [condition]},
         });
-        match cx.apply(schema.target().part("status"), wanted, MANAGER).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(Next::Done),
-        }
+        cx.apply(schema.target().part("status"), wanted, MANAGER).await.unless_gone().map(|_| Next::Done)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::controllers::item::Item;
 use crate::controllers::pods::Pod;
 use crate::controllers::resources::CLAIMS;
 use crate::model::object;
-use crate::model::status::{Result, Status};
+use crate::model::status::{Outcome, Result, Status};
 use crate::model::value::{Value, json};
 
 /// `spec.volumeClaimTemplates`.
@@ -85,10 +85,7 @@ impl Run<'_> {
                 continue;
             }
             claim.value["metadata"]["ownerReferences"] = owners.into();
-            match self.cx.update(claim.target(), &claim.value).await {
-                Err(status) if !status.is_not_found() => return Err(status),
-                _ => {}
-            }
+            self.cx.update(claim.target(), &claim.value).await.unless_gone()?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::controllers::harness::{Cx, Next};
 use crate::controllers::item::{Item, until};
 use crate::controllers::pods::{Pod, is_namespace_terminating};
 use crate::controllers::resources::PODS;
-use crate::model::status::{Result, Status};
+use crate::model::status::{Outcome, Result, Status};
 use crate::model::time::Time;
 use crate::registry::options::DeleteOptions;
 
@@ -157,8 +157,8 @@ impl Run<'_> {
     async fn delete(&self, pod: &Pod<'_>) -> Result<()> {
         let name = pod.object.name();
         let options = DeleteOptions { uid: Some(pod.object.uid().into_owned()), ..DeleteOptions::default() };
-        let deleted = self.cx.delete(PODS.at(self.set.namespace(), name), &options).await.map(drop);
-        self.tell("Delete", name, deleted.or_else(|status| if status.is_not_found() { Ok(()) } else { Err(status) }))
+        let deleted = self.cx.delete(PODS.at(self.set.namespace(), name), &options).await;
+        self.tell("Delete", name, deleted.unless_gone().map(drop))
     }
 
     async fn put_right(&self, pod: &Pod<'_>, number: i64) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::replicas::{Replicas, revision};
 use crate::controllers::harness::Cx;
 use crate::controllers::item::Item;
-use crate::model::status::Result;
+use crate::model::status::{Outcome, Result};
 use crate::model::value::{Value, json};
 
 /// Writes the status, if it says something new.
@@ -45,8 +45,5 @@ pub async fn write(cx: &Cx, set: &Item, replicas: &Replicas<'_>, current: &Item,
     if set.status()["collisionCount"].is_null() {
         set.value["status"]["collisionCount"] = 0.into();
     }
-    match cx.update(set.target().part("status"), &set.value).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    cx.update(set.target().part("status"), &set.value).await.unless_gone().map(drop)
 }

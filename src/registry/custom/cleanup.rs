@@ -11,7 +11,7 @@ use crate::cache::shelf::ShelfId;
 use crate::cache::subscription::{Subscription, Update};
 use crate::model::names::GroupResource;
 use crate::model::object;
-use crate::model::status::{Result, Status};
+use crate::model::status::{Outcome, Result};
 use crate::model::value::{Value, json};
 use crate::registry::client::{Client, Target};
 use crate::registry::core::{Registry, cache_status};
@@ -98,7 +98,7 @@ impl Cleanup {
         let rest: Vec<_> = object::finalizers(&crd).filter(|finalizer| *finalizer != FINALIZER).collect();
         let version = object::resource_version(&crd);
         let patch = json!({"metadata": {"finalizers": rest, "resourceVersion": version}});
-        known(self.client.merge(target(name), &patch).await)
+        self.client.merge(target(name), &patch).await.unless_late().map(drop)
     }
 
     /// The definition, if it is on its way out and this is what holds it.
@@ -114,7 +114,7 @@ impl Cleanup {
         if told["status"] == crd["status"] {
             return Ok(());
         }
-        known(self.client.update(target(object::name(crd)).part("status"), &told).await)?;
+        self.client.update(target(object::name(crd)).part("status"), &told).await.unless_late()?;
         self.registry.fresh().await.map(drop)
     }
 
@@ -134,23 +134,11 @@ impl Cleanup {
             let acts =
                 some.iter().map(|object| self.client.delete(target(object.namespace(), object.name()), &options));
             for outcome in join_all(acts).await {
-                known(outcome)?;
+                outcome.unless_late()?;
             }
         }
         self.registry.fresh().await?;
         let cut = self.registry.cache.snapshot(&[&name]).map_err(cache_status)?;
         Ok(cut.shelves.iter().find(|shelf| !shelf.is_empty()).map(|shelf| shelf.id))
     }
-}
-
-/// Who was faster is heard of, and what is gone is gone.
-fn known<T>(outcome: Result<T>) -> Result<()> {
-    match outcome {
-        Err(status) if !is_late(&status) => Err(status),
-        _ => Ok(()),
-    }
-}
-
-fn is_late(status: &Status) -> bool {
-    status.is_not_found() || status.is_conflict()
 }

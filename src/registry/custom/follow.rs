@@ -12,6 +12,7 @@ use crate::cache::error::CacheError;
 use crate::cache::object::Object;
 use crate::cache::subscription::{Subscription, Update};
 use crate::model::object;
+use crate::model::status::Outcome;
 use crate::model::value::{Value, json};
 use crate::registry::client::Client;
 use crate::registry::core::Registry;
@@ -116,13 +117,10 @@ impl Follower {
         let mut late = BTreeSet::new();
         for crd in told {
             let name = object::name(&crd);
-            match self.client.update(target(name).part("status"), &crd).await {
-                // Who was faster is heard of.
-                Err(status) if !status.is_conflict() && !status.is_not_found() => {
-                    tracing::warn!(definition = name, error = %status.message, "its status is not written");
-                    late.insert(name.to_owned());
-                }
-                _ => {}
+            let written = self.client.update(target(name).part("status"), &crd).await;
+            if let Err(status) = written.unless_late() {
+                tracing::warn!(definition = name, error = %status.message, "its status is not written");
+                late.insert(name.to_owned());
             }
         }
         late
