@@ -1,6 +1,8 @@
 //! JSON of a known type to a sparse value, as Go decodes into a struct: names are case-sensitive, null unsets, the first
 //! wrong type is the error; unknown and repeated fields are noted and left out or overwritten.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
@@ -264,17 +266,17 @@ impl Decoder {
             return self.other(parser, token, place);
         }
         let mut map = if let Some(Value::Object(map)) = before { map } else { Map::new() };
-        let mut seen: Vec<Text> = Vec::new();
+        // Most maps begin empty: then what is in it was in this text.
+        let mut seen = (!map.is_empty()).then(BTreeSet::<Text>::new);
         parser.object(|parser, key| {
             let key = Text::from(key);
             self.steps.push(Step::Key(key.clone()));
-            if map.contains_key(&key) && seen.contains(&key) {
+            if seen.as_mut().map_or(map.contains_key(&key), |seen| !seen.insert(key.clone())) {
                 self.note("duplicate");
             }
             let value = self.item(parser, holder, field, None)?.unwrap_or_else(|| zero(field.ty));
             self.steps.pop();
-            map.insert(key.clone(), value);
-            seen.push(key);
+            map.insert(key, value);
             Ok::<_, Failure>(())
         })?;
         Ok(Some(Value::Object(map)))
