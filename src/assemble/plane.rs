@@ -27,7 +27,7 @@ use crate::config::flags::Flags;
 use crate::config::limits;
 use crate::controllers;
 use crate::fairness::gate::Fairness;
-use crate::model::value::json;
+use crate::model::value::{Value, json};
 use crate::pki::authority::Authority;
 use crate::pki::folder::{Pki, TokenKeys};
 use crate::pki::key::Key;
@@ -217,7 +217,7 @@ fn health(registry: &Registry, stopping: &Arc<AtomicBool>) -> Health {
 }
 
 /// `/version`.
-fn version() -> crate::model::value::Value {
+fn version() -> Value {
     json!({
         "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36",
         "minCompatibilityMajor": "1", "minCompatibilityMinor": "35",

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::codec::protobuf::encode::encode;
 use crate::codec::protobuf::envelope::{Envelope, wrap};
 use crate::codec::protobuf::scan;
-use crate::model::value::{Value, json};
+use crate::model::value::{Map, Value, json};
 use crate::schema::table::message;
 
 /// The namespace of everything that is made.
@@ -75,7 +75,7 @@ pub fn pod_status(round: usize) -> Bytes {
 
 /// A ConfigMap of about 1 KB; `round` is somewhere in its data.
 pub fn config_map(name: &str, round: usize) -> Value {
-    let data: crate::model::value::Map = (0..10).map(|n| (format!("setting-{n}"), format!("{n}").repeat(80))).collect();
+    let data: Map = (0..10).map(|n| (format!("setting-{n}"), format!("{n}").repeat(80))).collect();
     let mut map = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app": "web"}}, "data": data});
     map["data"]["round"] = round.to_string().into();

@@ -12,6 +12,7 @@ use super::error::{LoadError, Result};
 use super::report::{Aim, Report};
 use super::{lists, watches, writes};
 use crate::base::clock::Clock;
+use crate::model::value::Value;
 
 /// Starts of which the middle one counts.
 const STARTS: usize = 5;
@@ -133,6 +134,6 @@ impl Trial {
 /// How many pods there are.
 async fn pods_of(connection: &super::connection::Connection) -> Result<u64> {
     let list = connection.expect(Ask::get("/api/v1/pods?limit=1")).await?;
-    let list: crate::model::value::Value = serde_json::from_slice(&list).map_err(LoadError::of("a list"))?;
+    let list: Value = serde_json::from_slice(&list).map_err(LoadError::of("a list"))?;
     Ok(list["metadata"]["remainingItemCount"].as_u64().unwrap_or(0) + 1)
 }

@@ -11,7 +11,7 @@ use crate::model::object;
 use crate::model::selector::label::Selector;
 use crate::model::status::{Result, Status};
 use crate::model::time::Time;
-use crate::model::value::{Value, json};
+use crate::model::value::{Map, Value, json};
 
 /// The condition of a budget that says whether it allows a disruption.
 pub const CONDITION: &str = "DisruptionAllowed";
@@ -107,7 +107,7 @@ fn charged(budget: &Value, pod: &Value, pod_name: &str, now: Time) -> Result<Edi
     if !is_ready(pod) && (always || (healthy >= desired && desired > 0)) {
         return Ok(unchanged());
     }
-    let disrupted = budget["status"]["disruptedPods"].as_object().map_or(0, crate::model::value::Map::len);
+    let disrupted = budget["status"]["disruptedPods"].as_object().map_or(0, Map::len);
     let resource = GroupResource::new("policy", "poddisruptionbudget");
     if status("disruptionsAllowed") < 0 {
         return Err(Status::forbidden(&resource, name, "pdb disruptions allowed is negative"));

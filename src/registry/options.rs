@@ -6,6 +6,7 @@ use crate::model::names::GroupVersionKind;
 use crate::model::selector::field::FieldSelector;
 use crate::model::selector::label::Selector;
 use crate::model::status::{Result, Status};
+use crate::model::value::Value;
 
 /// The longest name of a field manager, in bytes.
 pub const MAX_FIELD_MANAGER: usize = 128;
@@ -197,7 +198,7 @@ fn validate_manager(manager: &str, errors: &mut FieldErrors) {
 fn validate_dry_run(dry_run: &[String], errors: &mut FieldErrors) {
     if dry_run.iter().any(|value| value != "All") {
         let root = Path::Root;
-        let given = crate::model::value::Value::from(dry_run.to_vec());
+        let given = Value::from(dry_run.to_vec());
         errors.push(FieldError::not_supported(&root.name("dryRun"), &given, &["All"]));
     }
 }

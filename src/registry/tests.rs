@@ -7,7 +7,7 @@ use super::patch::Patch;
 use super::request::{Address, Caller};
 use crate::auth::identity::User;
 use crate::model::status::Status;
-use crate::model::value::json;
+use crate::model::value::{Value, json};
 
 const A: Target = Target::new("", "configmaps", "default", "a");
 
@@ -94,7 +94,7 @@ async fn a_patched_object_is_read_as_what_it_says_it_is() {
 }
 
 /// What an apply of `object` by jane is answered with.
-async fn applied(object: crate::model::value::Value, repeated: &[&str], validation: &str) -> (String, Vec<String>) {
+async fn applied(object: Value, repeated: &[&str], validation: &str) -> (String, Vec<String>) {
     let client = client().await;
     let resource = client.registry().catalog.load().find("", "v1", "configmaps").cloned().expect("served");
     let mut caller = Caller::new(User::new("jane", &[]), "test");

@@ -198,7 +198,7 @@ fn warn(_: &Cx, at: &At, old: Option<&At>, warnings: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::value::json;
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
 
     fn kind() -> Kind {
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_generation_grows_with_content_and_labels() {
-        let slice = |metadata: crate::model::value::Value, ready: bool| json!({"metadata": metadata, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": ready}}]});
+        let slice = |metadata: Value, ready: bool| json!({"metadata": metadata, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": ready}}]});
         let old = slice(json!({"generation": 4, "annotations": {"a": "b"}}), true);
         let after = |new| kind().update("", old.clone(), new).expect("right")["metadata"]["generation"].clone();
         assert_eq!(after(slice(json!({}), true)), 4);

@@ -61,14 +61,13 @@ fn parameters(at: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::value::json;
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
 
     #[test]
     fn parameters_are_of_the_cluster_or_a_namespace() {
         let kind = Kind::new("networking.k8s.io/v1", "IngressClass");
-        let class =
-            |parameters: crate::model::value::Value| json!({"spec": {"controller": "a.b/c", "parameters": parameters}});
+        let class = |parameters: Value| json!({"spec": {"controller": "a.b/c", "parameters": parameters}});
         let kept = kind.create(class(json!({"kind": "K", "name": "n"}))).expect("right");
         assert_eq!(kept["spec"]["parameters"]["scope"], "Cluster");
         let found = kind.refused(class(json!({"kind": "a/b", "scope": "Namespace"})));
@@ -80,7 +79,7 @@ mod tests {
                 "spec.parameters.namespace: Required value: `parameters.scope` is set to 'Namespace'",
             ]
         );
-        let (old, new) = (class(crate::model::value::Value::Null), json!({"spec": {"controller": "a.b/d"}}));
+        let (old, new) = (class(Value::Null), json!({"spec": {"controller": "a.b/d"}}));
         let found = kind.update("", old, new).unwrap_err();
         assert_eq!(found, ["spec.controller: Invalid value: \"a.b/d\": field is immutable"]);
     }

@@ -49,13 +49,13 @@ fn address(at: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::value::json;
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
 
     #[test]
     fn its_name_is_the_address() {
         let kind = Kind::new("networking.k8s.io/v1", "IPAddress");
-        let address = |name: &str, parent: crate::model::value::Value| json!({"metadata": {"name": name}, "spec": {"parentRef": parent}});
+        let address = |name: &str, parent: Value| json!({"metadata": {"name": name}, "spec": {"parentRef": parent}});
         let parent = json!({"resource": "services", "name": "s"});
         assert!(kind.create(address("2001:db8::1", parent.clone())).is_ok());
         let found = kind.refused(address("2001:db8:0::1", json!({"name": "s"})));

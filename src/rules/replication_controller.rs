@@ -14,7 +14,7 @@ use super::workload::{
 use crate::model::field::{FieldError, FieldErrors, Path};
 use crate::model::object;
 use crate::model::selector::label::Selector;
-use crate::model::value::Value;
+use crate::model::value::{Map, Value};
 
 pub const RULES: Rules = Rules {
     group: "",
@@ -58,8 +58,7 @@ pub fn fill(object: &mut Value) {
     if labels.is_null() {
         return;
     }
-    let is_empty =
-        |value: Option<&Value>| value.and_then(Value::as_object).is_none_or(crate::model::value::Map::is_empty);
+    let is_empty = |value: Option<&Value>| value.and_then(Value::as_object).is_none_or(Map::is_empty);
     if is_empty(spec.get("selector")) {
         spec.insert("selector".into(), labels.clone());
     }

@@ -7,6 +7,7 @@ use super::checks::names::{NameRule, path_segment};
 use super::kind::{NONE, Rules};
 use crate::model::field::FieldErrors;
 use crate::model::selector::label::Selector;
+use crate::model::value::Value;
 
 pub const GROUP: &str = "rbac.authorization.k8s.io";
 /// Names of roles and bindings are whatever fits into a URL, also where they are made up.
@@ -56,7 +57,7 @@ fn cluster_role(at: &At, leniency: SelectorLeniency, errs: &mut FieldErrors) {
     for selector in aggregation.at("clusterRoleSelectors").items() {
         label_selector(&selector, leniency, errs);
         if Selector::of_object(selector.value()).is_err() {
-            selector.invalid_as(errs, &crate::model::value::Value::Null, "invalid label selector.");
+            selector.invalid_as(errs, &Value::Null, "invalid label selector.");
         }
     }
 }
@@ -93,7 +94,7 @@ fn policy_rule(at: &At, namespaced: bool, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::value::json;
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
 
     #[test]
@@ -118,8 +119,7 @@ mod tests {
     #[test]
     fn an_aggregated_role_selects_others() {
         let kind = Kind::new("rbac.authorization.k8s.io/v1", "ClusterRole");
-        let role =
-            |selectors: crate::model::value::Value| json!({"aggregationRule": {"clusterRoleSelectors": selectors}});
+        let role = |selectors: Value| json!({"aggregationRule": {"clusterRoleSelectors": selectors}});
         assert_eq!(
             kind.refused(role(json!([]))),
             ["aggregationRule.clusterRoleSelectors: Required value: at least one clusterRoleSelector required if \

@@ -7,7 +7,7 @@ use super::fill;
 use super::kind::{NONE, Rules};
 use super::role::{GROUP, NAME};
 use crate::model::field::FieldErrors;
-use crate::model::value::Value;
+use crate::model::value::{Map, Value};
 
 pub const ROLE_BINDING: Rules = Rules {
     group: GROUP,
@@ -33,7 +33,7 @@ const USERS: &str = "Group";
 
 /// The defaults of both kinds.
 pub fn fill_binding(object: &mut Value) {
-    let unset = |fields: &crate::model::value::Map| fill::text(fields, "apiGroup").is_empty();
+    let unset = |fields: &Map| fill::text(fields, "apiGroup").is_empty();
     if let Some(role) = fill::made(object, &["roleRef"])
         && unset(role)
     {

@@ -147,7 +147,7 @@ fn requirements(term: &Value) -> BTreeMap<&str, BTreeSet<&str>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::value::json;
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
 
     fn kind() -> Kind {
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn topologies_differ_from_each_other() {
         let term = |key: &str, values: &[&str]| json!({"matchLabelExpressions": [{"key": key, "values": values}]});
-        let class = |terms: crate::model::value::Value| json!({"provisioner": "x", "allowedTopologies": terms});
+        let class = |terms: Value| json!({"provisioner": "x", "allowedTopologies": terms});
         assert_eq!(
             kind().refused(class(json!([term("a", &["x", "y"]), term("a", &["y", "x"]), term("b", &[])]))),
             [

@@ -13,6 +13,7 @@ use crate::base::tasks::Tasks;
 use crate::cache::handle::{Cache, Options};
 use crate::cache::limits::Limits;
 use crate::model::names::GroupVersionKind;
+use crate::model::value::Value;
 use crate::schema::catalog::{Catalog, Live};
 use crate::store::memory::Memory;
 
@@ -20,8 +21,7 @@ async fn reads() -> Reads {
     let clock = Clock::machine();
     let store = Arc::new(Memory::new(clock.clone()));
     let catalog = Live::new(Catalog::builtin());
-    let convert =
-        |_: crate::model::value::Value, _: &GroupVersionKind, _: &GroupVersionKind| Err("not here".to_owned());
+    let convert = |_: Value, _: &GroupVersionKind, _: &GroupVersionKind| Err("not here".to_owned());
     let options = Options {
         prefix: "/registry/".into(),
         storages: catalog.load().storages(),

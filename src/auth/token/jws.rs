@@ -121,7 +121,7 @@ pub(super) fn key_id(key: &PublicKey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::value::json;
+    use crate::model::value::{Value, json};
 
     #[test]
     fn a_signed_token_is_verified_by_its_key_alone() {
@@ -160,7 +160,7 @@ mod tests {
         #[test]
         fn any_text_is_a_token_or_none(text in "[a-zA-Z0-9_.=-]{0,200}") {
             let _ = Jws::parse(&text);
-            let _ = peek::<crate::model::value::Value>(&text);
+            let _ = peek::<Value>(&text);
         }
 
         #[test]

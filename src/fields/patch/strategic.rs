@@ -624,7 +624,7 @@ mod tests {
             let _ = apply(&json!({}), two.as_bytes(), message, Validation::Warn);
             let parameters = format!(r#"{{"data":{two}}}"#);
             let message = table::message("k8s.io.api.apps.v1.ControllerRevision").expect("ControllerRevision");
-            let revision = json!({"data": crate::model::value::Value::Null});
+            let revision = json!({"data": Value::Null});
             apply(&revision, parameters.as_bytes(), message, Validation::Warn).expect("a patch");
         });
         thread.expect("a thread").join().expect("no panic");

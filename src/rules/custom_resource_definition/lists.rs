@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::options::Options;
 use crate::model::field::{Bad, FieldError, FieldErrors, Path};
 use crate::model::gotext;
+use crate::model::value::Value;
 use crate::rules::custom::schema::{Items, Schema};
 
 const LIST_TYPE: &str = "x-kubernetes-list-type";
@@ -96,7 +97,7 @@ fn keys(schema: &Schema, path: &Path<'_>, errs: &mut FieldErrors) {
         let why = "must be object if parent array's x-kubernetes-list-type is map";
         return errs.push(FieldError::invalid(&items.name("type"), &of.kind, why));
     }
-    let all = || Bad::plain(crate::model::value::Value::from(schema.list_keys.clone()).to_string());
+    let all = || Bad::plain(Value::from(schema.list_keys.clone()).to_string());
     let mut seen = HashSet::new();
     for key in &schema.list_keys {
         match of.properties.get(key).map(|key| key.kind.as_str()) {

@@ -1,7 +1,7 @@
 //! Whether a schema is structural: every value's type is said outside of `allOf`, `anyOf`, `oneOf` and `not`.
 
 use crate::model::field::{FieldError, FieldErrors, Path};
-use crate::model::value::Value;
+use crate::model::value::{Map, Value};
 use crate::rules::custom::schema::{Additional, Items, Schema};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ fn metadata(schema: &Schema, level: Level, raw: Option<&Value>, path: &Path<'_>,
     }
 }
 
-fn only_names(metadata: &crate::model::value::Map) -> bool {
+fn only_names(metadata: &Map) -> bool {
     let names = |of: &Value| of.as_object().is_some_and(|of| of.keys().all(|n| n == "name" || n == "generateName"));
     metadata.iter().all(|(name, value)| match name.as_str() {
         "type" | "default" => true,

@@ -1,7 +1,7 @@
 //! Warnings of files that hide each other in a volume.
 
 use crate::model::gotext::quote;
-use crate::model::value::Value;
+use crate::model::value::{Map, Value};
 
 /// After so many comparisons of paths in a volume no more warnings are looked for.
 const MOST_COMPARISONS: usize = 1_000_000;
@@ -28,7 +28,7 @@ pub fn overlaps(volumes: &Value, warnings: &mut Vec<String>) {
         }
         let mut places = Vec::new();
         for source in list(&volume["projected"]["sources"]) {
-            if source.as_object().is_none_or(crate::model::value::Map::is_empty) {
+            if source.as_object().is_none_or(Map::is_empty) {
                 warnings.push(format!("volume {name} (Projected) has no sources provided"));
             } else {
                 projected(source, &mut places);

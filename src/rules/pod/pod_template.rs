@@ -1,7 +1,7 @@
 //! The kind PodTemplate.
 
 use crate::model::field::FieldErrors;
-use crate::model::value::Value;
+use crate::model::value::{Map, Value};
 use crate::rules::at::At;
 use crate::rules::checks::meta::{MetaRules, object_meta, object_meta_update};
 use crate::rules::checks::names::NameRule;
@@ -26,7 +26,7 @@ pub const RULES: Rules = Rules {
 /// Defaults.
 pub fn fill(object: &mut Value) {
     if !object["template"].is_object() {
-        object["template"] = Value::Object(crate::model::value::Map::new());
+        object["template"] = Value::Object(Map::new());
     }
     template::fill(&mut object["template"]);
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::model::field::{FieldError, FieldErrors};
 use crate::model::object;
-use crate::model::value::Value;
+use crate::model::value::{Map, Value};
 use crate::rules::at::At;
 use crate::rules::checks::meta::object_meta_update;
 use crate::rules::checks::names::{dns1123_label, dns1123_subdomain, label_key};
@@ -26,7 +26,7 @@ pub fn prepare(_: &Cx, new: &mut Value, old: &Value) {
         object::set_meta(new, field, before);
     }
     if !new["status"].is_object() {
-        new["status"] = Value::Object(crate::model::value::Map::new());
+        new["status"] = Value::Object(Map::new());
     }
     let (status, before) = (&mut new["status"], &old["status"]);
     for field in ["qosClass", "observedGeneration"] {

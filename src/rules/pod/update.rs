@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::field::FieldErrors;
-use crate::model::value::{Value, json};
+use crate::model::value::{Map, Value, json};
 use crate::rules::at::At;
 use crate::rules::checks::meta::object_meta_update;
 use crate::rules::checks::numbers::range_of;
@@ -173,7 +173,7 @@ fn gated_changes(allowed: &mut Value, spec: &At, before: &At, message: &Message,
         return;
     }
     put(&mut allowed["affinity"], "nodeAffinity", node_was.value());
-    if was.is_null() && allowed["affinity"].as_object().is_some_and(crate::model::value::Map::is_empty) {
+    if was.is_null() && allowed["affinity"].as_object().is_some_and(Map::is_empty) {
         put(allowed, "affinity", &Value::Null);
     }
 }

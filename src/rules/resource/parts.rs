@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::field::{Bad, FieldError, FieldErrors};
 use crate::model::gotext::quote;
 use crate::model::syntax::{DNS1123_SUBDOMAIN_BYTES, Texts};
+use crate::model::value::Value;
 use crate::rules::at::At;
 use crate::rules::checks::labels::label_name;
 use crate::rules::checks::meta::MetaRules;
@@ -102,7 +103,7 @@ pub fn qualified_name(at: &At, name: &str, errs: &mut FieldErrors) {
             if domain.is_empty() {
                 at.invalid_as(errs, "", "the domain must not be empty");
             } else {
-                let domain = crate::model::value::Value::from(domain);
+                let domain = Value::from(domain);
                 csi_driver_name(&At::new(&domain, None).placed(*at.path()), errs);
             }
             if name.is_empty() {

@@ -117,7 +117,7 @@ fn decoded(at: &At) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::value::json;
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::Kind;
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn known_types_have_their_keys() {
         let kind = Kind::new("v1", "Secret");
-        let of = |secret: &str, data: crate::model::value::Value| kind.refused(json!({"type": secret, "data": data}));
+        let of = |secret: &str, data: Value| kind.refused(json!({"type": secret, "data": data}));
         let docker = "data[.dockercfg]: Invalid value: \"<secret contents redacted>\": ";
         for (secret, data, found) in [
             ("kubernetes.io/dockercfg", json!({".dockercfg": "e30="}), vec![]),

@@ -268,10 +268,10 @@ fn internal_traffic(spec: &At, errs: &mut FieldErrors) {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::value::json;
+    use crate::model::value::{Value, json};
     use crate::rules::transcript::{Kind, assert_begin};
 
-    fn refused(spec: crate::model::value::Value) -> Vec<String> {
+    fn refused(spec: Value) -> Vec<String> {
         Kind::new("v1", "Service").refused(json!({"spec": spec}))
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::model::value::Value;
 use crate::scheduler::cluster::Cluster;
 use crate::scheduler::lookup::Lookup;
 use crate::scheduler::node::Node;
@@ -45,7 +46,7 @@ fn attached(lookup: &Lookup, pod: &Pod) -> Attached {
     for claim in &pod.claims {
         let Some(claim) = lookup.get("", "persistentvolumeclaims", pod.namespace(), &claim.name) else { continue };
         let name = claim["spec"]["volumeName"].as_str().unwrap_or("");
-        let text = |value: &crate::model::value::Value| value.as_str().unwrap_or("").to_owned();
+        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
         if name.is_empty() {
             let class = lookup.get("storage.k8s.io", "storageclasses", "", class_of(&claim));
             let Some(class) = class else { continue };

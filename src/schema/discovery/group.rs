@@ -2,6 +2,7 @@
 
 use compact_str::CompactString;
 
+use crate::model::value::Value;
 use crate::model::version;
 use crate::schema::catalog::Catalog;
 use crate::schema::resource::{Resource, Shape, Verbs};
@@ -26,7 +27,7 @@ pub enum Served<'a> {
     /// The catalog.
     Here(Vec<&'a Resource>),
     /// An aggregated server: its `APIResourceDiscovery` items, and whether it could not be asked of late.
-    Elsewhere { resources: Vec<crate::model::value::Value>, stale: bool },
+    Elsewhere { resources: Vec<Value>, stale: bool },
 }
 
 /// The groups of a catalog: the built-in ones in their own order, then those of custom resources by name.
@@ -77,6 +78,6 @@ pub(super) fn verbs(resource: &Resource, verbs: Verbs) -> Vec<&'static str> {
     }
 }
 
-pub(super) fn texts(list: &[CompactString]) -> crate::model::value::Value {
+pub(super) fn texts(list: &[CompactString]) -> Value {
     list.iter().map(CompactString::as_str).collect()
 }
