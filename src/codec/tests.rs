@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::generate;
 use super::json::{decode, write};
-use super::protobuf::{decode as from_protobuf, encode, scan};
+use super::protobuf::{decode as through_serde, encode, scan, tree as from_protobuf};
 use crate::model::value::{Value, json};
 use crate::schema::discovery;
 use crate::schema::table::{self, Json, MESSAGES, Message};
@@ -42,6 +42,8 @@ fn every_message_round_trips() {
             let raw = encode::encode(&value, of).expect("encodes");
             let back = from_protobuf::to_value(&raw, of).expect("decodes");
             prop_assert_eq!(&back, &value, "protobuf {}", of.name);
+            let through_serde: Value = through_serde::from_slice(&raw, of).expect("decodes");
+            prop_assert_eq!(&through_serde, &value, "through serde {}", of.name);
             let again = encode::encode(&back, of).expect("encodes");
             prop_assert_eq!(&again, &raw);
             let text = json_text(&value, of);
@@ -73,7 +75,11 @@ fn damaged_bytes_are_refused_without_panic() {
                 let at = at.index(raw.len());
                 raw[at] = byte;
             }
-            let _ = from_protobuf::to_value(&raw, pod);
+            let tree = from_protobuf::to_value(&raw, pod);
+            let through_serde = through_serde::from_slice::<Value>(&raw, pod);
+            if let (Ok(tree), Ok(through_serde)) = (tree, through_serde) {
+                prop_assert_eq!(tree, through_serde);
+            }
             let _ = write::message(&mut Vec::new(), &raw, pod);
             let _ = scan::field(&raw, pod, &["spec", "nodeName"]);
             let _ = scan::splice_resource_version(&raw, "12");
@@ -191,7 +197,7 @@ fn typed_structs_come_out_of_the_same_bytes() {
     let value = json!({"metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"},
         "spec": {"containers": [{"name": "c", "resources": {"limits": {"cpu": "1"}}}]}});
     let raw = encode::encode(&value, pod).expect("encodes");
-    let typed: k8s_openapi::api::core::v1::Pod = from_protobuf::from_slice(&raw, pod).expect("a Pod");
+    let typed: k8s_openapi::api::core::v1::Pod = through_serde::from_slice(&raw, pod).expect("a Pod");
     assert_eq!(typed.metadata.name.as_deref(), Some("a"));
     let spec = typed.spec.expect("a spec");
     assert_eq!(spec.containers[0].name, "c");

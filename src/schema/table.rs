@@ -170,6 +170,12 @@ impl Message {
         Some(self.by_name[at].1)
     }
 
+    /// Where in [`Message::by_name`] a name is, from a place on: for names that come sorted.
+    #[inline]
+    pub fn named_from(&self, from: usize, name: &str) -> Option<usize> {
+        self.by_name[from..].iter().position(|(known, _)| *known == name).map(|at| from + at)
+    }
+
     /// The names of the inline messages down to a field.
     pub fn embedded(&self, name: &str) -> Vec<&'static str> {
         let Some((_, through)) = self.path(name).and_then(|path| path.split_last()) else { return Vec::new() };

@@ -6,7 +6,7 @@ use monokube::apiserver::route::route;
 use monokube::codec::json::{decode, write};
 use monokube::codec::protobuf::encode::encode;
 use monokube::codec::protobuf::envelope::Envelope;
-use monokube::codec::protobuf::{decode as protobuf, scan};
+use monokube::codec::protobuf::{scan, tree as protobuf};
 use monokube::codec::{cbor, json, yaml};
 use monokube::fields::patch::{Validation, json as json_patch, merge, strategic};
 use monokube::model::quantity::Quantity;

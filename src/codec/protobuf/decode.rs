@@ -1,4 +1,4 @@
-//! From protobuf bytes to anything that serde can make, as if it were JSON: a sparse value, a `k8s_openapi` struct.
+//! From protobuf bytes to anything that serde can make, as if it were JSON: a view of some fields, a `k8s_openapi` struct.
 
 use std::fmt;
 
@@ -13,13 +13,7 @@ use super::MAX_DEPTH;
 use crate::codec::wire::{Malformed, Reader, Wire};
 use crate::model::duration::Duration;
 use crate::model::time::{Precision, Time};
-use crate::model::value::Value;
 use crate::schema::table::{Field, Json, Message, Shape, Type};
-
-/// The object in a message's bytes, as a sparse value.
-pub fn to_value(raw: &[u8], message: &'static Message) -> Result<Value, Malformed> {
-    from_slice(raw, message)
-}
 
 /// The object in a message's bytes, as a type that reads the API's JSON.
 pub fn from_slice<T: DeserializeOwned>(raw: &[u8], message: &'static Message) -> Result<T, Malformed> {
@@ -96,7 +90,12 @@ impl<'de> Deserializer<'de> for Content<'_> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct enum identifier ignored_any
+        tuple_struct map struct enum identifier
+    }
+
+    /// What nobody wants is not looked at.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
     }
 }
 
@@ -321,7 +320,12 @@ impl<'de> Deserializer<'de> for FieldContent<'_> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct enum identifier ignored_any
+        tuple_struct map struct enum identifier
+    }
+
+    /// What nobody wants is not looked at.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
     }
 }
 
@@ -362,7 +366,12 @@ impl<'de> Deserializer<'de> for Single<'_> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct enum identifier ignored_any
+        tuple_struct map struct enum identifier
+    }
+
+    /// What nobody wants is not looked at.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
     }
 }
 

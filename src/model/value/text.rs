@@ -133,12 +133,78 @@ impl Visitor<'_> for ReadName {
     }
 }
 
+impl Value {
+    /// Compact JSON, as [`fmt::Display`] shows it.
+    pub fn to_json(&self) -> String {
+        let mut out = String::with_capacity(256);
+        compact(&mut out, self);
+        out
+    }
+}
+
+fn compact(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+        Value::Number(number) => out.push_str(&number.to_string()),
+        Value::String(text) => quoted(out, text),
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                compact(out, item);
+            }
+            out.push(']');
+        }
+        Value::Object(map) => {
+            out.push('{');
+            for (at, (key, item)) in map.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                quoted(out, key);
+                out.push(':');
+                compact(out, item);
+            }
+            out.push('}');
+        }
+    }
+}
+
+/// A JSON string (RFC 8259, section 7): only what must be escaped is.
+fn quoted(out: &mut String, text: &str) {
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    out.push('"');
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(is_special) {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0x08 => out.push_str("\\b"),
+            0x0c => out.push_str("\\f"),
+            byte if byte < b' ' => out.push_str(&format!("\\u{byte:04x}")),
+            byte => {
+                out.push('\\');
+                out.push(char::from(byte));
+            }
+        }
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
 impl fmt::Display for Value {
     /// Compact JSON; with `{:#}` indented.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pretty = out.alternate();
-        let text = if pretty { serde_json::to_string_pretty(self) } else { serde_json::to_string(self) };
-        out.write_str(&text.map_err(|_| fmt::Error)?)
+        if out.alternate() {
+            return out.write_str(&serde_json::to_string_pretty(self).map_err(|_| fmt::Error)?);
+        }
+        out.write_str(&self.to_json())
     }
 }
 
@@ -192,4 +258,25 @@ pub fn to_serde(value: &Value) -> serde_json::Value {
 /// A typed value from the tree. Errors as serde says them.
 pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, serde_json::Error> {
     serde_json::from_value(to_serde(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::value::json;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn is_written_as_serde_writes_it(text: String, number: f64, whole: i64) {
+            let value = json!({"text": text, "list": [number, whole, null, true], text: {}});
+            prop_assert_eq!(value.to_string(), serde_json::to_string(&value).expect("JSON"));
+        }
+    }
+
+    #[test]
+    fn only_what_must_be_is_escaped() {
+        let value = json!("a\"\\/\n\r\t\u{8}\u{c}\u{1}\u{7f}<>&\u{2028}é");
+        assert_eq!(value.to_string(), "\"a\\\"\\\\/\\n\\r\\t\\b\\f\\u0001\u{7f}<>&\u{2028}é\"");
+    }
 }

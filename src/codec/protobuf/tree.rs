@@ -1,0 +1,204 @@
+//! From protobuf bytes to the sparse tree of an object, in one pass. What [`super::decode`] makes through serde is the
+//! same; most of what a server decodes becomes a tree, so that has a way of its own.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use smallvec::SmallVec;
+
+use super::MAX_DEPTH;
+use super::decode::{numbered, time};
+use crate::codec::json::parse;
+use crate::codec::wire::{Malformed, Reader, Wire};
+use crate::model::duration::Duration;
+use crate::model::time::Precision;
+use crate::model::value::{Map, Text, Value};
+use crate::schema::table::{Field, Json, Message, Shape, Type};
+
+/// The object in a message's bytes, as a sparse value. Of a field that is given twice the last counts.
+pub fn to_value(raw: &[u8], message: &'static Message) -> Result<Value, Malformed> {
+    content(raw, message, 0)
+}
+
+fn content(raw: &[u8], message: &'static Message, depth: usize) -> Result<Value, Malformed> {
+    if depth > MAX_DEPTH {
+        return Err(Malformed::Depth);
+    }
+    Ok(match message.json {
+        Json::Object => {
+            let mut map = Map::new();
+            fields(&mut map, raw, message, depth)?;
+            Value::Object(map)
+        }
+        Json::Time => stamp(raw, Precision::Seconds)?,
+        Json::MicroTime => stamp(raw, Precision::Micros)?,
+        Json::Duration => Duration(part(raw, 1)? as i64).to_string().into(),
+        Json::Quantity => text(raw, 1)?.into(),
+        Json::IntOrString => match part(raw, 1)? {
+            0 => (part(raw, 2)? as i32).into(),
+            _ => text(raw, 3)?.into(),
+        },
+        Json::Raw => match numbered(raw, 1)?.map_or(Ok(&[][..]), Wire::bytes)? {
+            [] => Value::Null,
+            text => parse::parse(text).map_err(|_| Malformed::Form)?,
+        },
+        Json::Items => items(raw, &message.fields[0], depth)?,
+        Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => schema_or(raw, message, depth)?,
+    })
+}
+
+/// Puts a message's fields into the map, those of inline messages among them.
+fn fields(map: &mut Map, raw: &[u8], message: &'static Message, depth: usize) -> Result<(), Malformed> {
+    let mut inline: SmallVec<[(usize, &[u8]); 2]> = SmallVec::new();
+    let mut reader = Reader::new(raw);
+    while let Some((number, wire)) = reader.field()? {
+        let Some(at) = message.place(number) else { continue };
+        let field = &message.fields[at];
+        match field.shape {
+            Shape::One if field.inline => {
+                inline.retain(|(other, _)| *other != at);
+                inline.push((at, wire.bytes()?));
+            }
+            Shape::One => match one(wire, field, depth)? {
+                Some(value) => drop(map.insert(name(field), value)),
+                None => drop(map.remove(field.name)),
+            },
+            Shape::List => {
+                let list = map.entry(name(field)).or_insert(Value::Array(Vec::new()));
+                let list = list.as_array_mut().ok_or(Malformed::Form)?;
+                run(&mut reader, wire, number, |wire| {
+                    list.push(single(wire, field.ty, depth)?);
+                    Ok(())
+                })?;
+            }
+            Shape::Map => {
+                let entries = map.entry(name(field)).or_insert(Value::Object(Map::new()));
+                let entries = entries.as_object_mut().ok_or(Malformed::Form)?;
+                run(&mut reader, wire, number, |wire| entry(entries, wire, field.ty, depth))?;
+            }
+        }
+    }
+    for (at, raw) in inline {
+        if let Type::Message(inner) = message.fields[at].ty {
+            fields(map, raw, inner, depth)?;
+        }
+    }
+    Ok(())
+}
+
+fn name(field: &'static Field) -> Text {
+    Text::const_new(field.name)
+}
+
+/// This value and those after it that have the same number.
+fn run<'a>(
+    reader: &mut Reader<'a>,
+    mut wire: Wire<'a>,
+    number: u32,
+    mut take: impl FnMut(Wire<'a>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    loop {
+        take(wire)?;
+        let mut ahead = *reader;
+        match ahead.field()? {
+            Some((next, value)) if next == number => (wire, *reader) = (value, ahead),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// A field's one value; `None`: it is no pointer and holds its zero, or is an always-there message that is empty.
+fn one(wire: Wire<'_>, field: &'static Field, depth: usize) -> Result<Option<Value>, Malformed> {
+    if !field.pointer {
+        let is_zero = match (wire, field.ty) {
+            (Wire::Bytes(_), Type::Bytes) => false,
+            (Wire::Bytes(raw), Type::Message(message)) => is_zero(raw, message)?,
+            (Wire::Bytes(text), _) => text.is_empty(),
+            (Wire::Varint(number) | Wire::Fixed64(number), _) => number == 0,
+            (Wire::Fixed32(number), _) => number == 0,
+        };
+        if is_zero {
+            return Ok(None);
+        }
+    }
+    let value = single(wire, field.ty, depth)?;
+    let is_plain = !field.pointer && matches!(field.ty, Type::Message(message) if message.json == Json::Object);
+    Ok(Some(value).filter(|value| !(is_plain && value.as_object().is_some_and(Map::is_empty))))
+}
+
+/// Whether an always-there message is seen to be empty before it is decoded.
+fn is_zero(raw: &[u8], message: &'static Message) -> Result<bool, Malformed> {
+    Ok(match message.json {
+        Json::Object | Json::Time | Json::MicroTime | Json::Raw | Json::Items => raw.is_empty(),
+        Json::IntOrString => part(raw, 1)? == 0 && part(raw, 2)? == 0,
+        Json::Quantity => matches!(text(raw, 1)?, "" | "0"),
+        _ => false,
+    })
+}
+
+fn single(wire: Wire<'_>, ty: Type, depth: usize) -> Result<Value, Malformed> {
+    Ok(match ty {
+        Type::String => wire.str()?.into(),
+        Type::Bool => (wire.varint()? != 0).into(),
+        Type::Int32 => (wire.varint()? as i32).into(),
+        Type::Int64 => (wire.varint()? as i64).into(),
+        Type::Double => match wire {
+            Wire::Fixed64(bits) => f64::from_bits(bits).into(),
+            _ => return Err(Malformed::WireType),
+        },
+        Type::Bytes => STANDARD.encode(wire.bytes()?).into(),
+        Type::Message(message) => content(wire.bytes()?, message, depth + 1)?,
+    })
+}
+
+/// One entry of a map; its value is the type's zero when it is left out.
+fn entry(entries: &mut Map, wire: Wire<'_>, ty: Type, depth: usize) -> Result<(), Malformed> {
+    let (mut key, mut value) = ("", None);
+    let mut reader = Reader::new(wire.bytes()?);
+    while let Some((number, wire)) = reader.field()? {
+        match number {
+            1 => key = wire.str()?,
+            2 => value = Some(wire),
+            _ => {}
+        }
+    }
+    let value = value.unwrap_or(match ty {
+        Type::Bool | Type::Int32 | Type::Int64 => Wire::Varint(0),
+        Type::Double => Wire::Fixed64(0),
+        Type::String | Type::Bytes | Type::Message(_) => Wire::Bytes(&[]),
+    });
+    entries.insert(key.into(), single(value, ty, depth)?);
+    Ok(())
+}
+
+fn stamp(raw: &[u8], precision: Precision) -> Result<Value, Malformed> {
+    Ok(time(raw)?.map_or(Value::Null, |time| time.to_text_as(precision).as_str().into()))
+}
+
+fn items(raw: &[u8], field: &'static Field, depth: usize) -> Result<Value, Malformed> {
+    let (mut reader, mut list) = (Reader::new(raw), Vec::new());
+    while let Some((number, wire)) = reader.field()? {
+        if number == field.number {
+            list.push(single(wire, field.ty, depth)?);
+        }
+    }
+    Ok(Value::Array(list))
+}
+
+fn schema_or(raw: &[u8], message: &'static Message, depth: usize) -> Result<Value, Malformed> {
+    let schema = message.fields.iter().find(|field| field.name == "schema").ok_or(Malformed::Form)?;
+    if let (Some(wire), Type::Message(inner)) = (numbered(raw, schema.number)?, schema.ty) {
+        return content(wire.bytes()?, inner, depth + 1);
+    }
+    match message.json {
+        Json::SchemaOrBool => Ok((part(raw, 1)? != 0).into()),
+        _ => items(raw, &message.fields[1], depth),
+    }
+}
+
+fn part(raw: &[u8], number: u32) -> Result<u64, Malformed> {
+    numbered(raw, number)?.map_or(Ok(0), Wire::varint)
+}
+
+fn text(raw: &[u8], number: u32) -> Result<&str, Malformed> {
+    numbered(raw, number)?.map_or(Ok(""), Wire::str)
+}
