@@ -18,6 +18,7 @@ use super::state::Shared;
 use super::stored::Convert;
 use super::subscription::Subscription;
 use super::topics::Interest;
+use super::trees::Trees;
 use super::watcher::{Filter, Start, Watcher};
 use super::writer::Writer;
 use crate::base::clock::Clock;
@@ -113,6 +114,11 @@ impl Cache {
         name: &str,
     ) -> Result<Option<Arc<Object>>, CacheError> {
         Ok(self.shared.read().shelf(resource)?.get(namespace, name).cloned())
+    }
+
+    /// Where the trees of objects are that are read and written now.
+    pub fn trees(&self) -> &Trees {
+        &self.shared.trees
     }
 
     /// These resources, all at one revision.

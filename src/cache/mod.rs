@@ -8,7 +8,7 @@
 //! all of its changes are applied to all shelves, so that every reader sees one consistent cut.
 //!
 //! In reading order: `handle` (what others hold: [`handle::Cache`]), `limits`, `error`; `object` (one object as bytes),
-//! `stored` (from what the store has to an object), `index`, `shelf` (one resource), `lister` (reading it), `shelves`
+//! `stored` (from what the store has to an object), `trees` (of those that are read and written now), `index`, `shelf` (one resource), `lister` (reading it), `shelves`
 //! (all of them), `event`, `history` (what happened lately); `state` (what is shared), `published` (waiting for a
 //! revision), `writer` (the one who changes it), `feed` (the task that follows the store); `inbox`, `topics` (who hears
 //! of what), `cursor` (one reader's place in the order of events), `watcher` (for clients), `subscription` (for
@@ -32,6 +32,7 @@ pub mod state;
 pub mod stored;
 pub mod subscription;
 pub mod topics;
+pub mod trees;
 pub mod watcher;
 pub mod writer;
 

@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 
 use crate::codec::json::{parse, scan as text};
-use crate::codec::protobuf::{decode, scan as proto};
+use crate::codec::protobuf::{decode, scan as proto, tree};
 use crate::codec::wire::Malformed;
 use crate::model::revision::Revision;
 use crate::model::value::Value;
@@ -25,6 +26,8 @@ pub struct Object {
     pub bytes: Bytes,
     pub form: Form,
     settled: AtomicU32,
+    /// Shared, as long as [`super::trees`] keeps it.
+    tree: ArcSwapOption<Value>,
 }
 
 /// What an object's bytes are.
@@ -123,12 +126,12 @@ impl Object {
                 Bytes::from(spliced.into_boxed_slice())
             }
         };
-        Ok(Self { key, revision, bytes, form, settled: AtomicU32::new(0) })
+        Ok(Self { key, revision, bytes, form, settled: AtomicU32::new(0), tree: ArcSwapOption::empty() })
     }
 
     /// What a dry run would have stored: it has no revision.
     pub fn unstored(key: Key, bytes: Bytes, form: Form) -> Self {
-        Self { key, revision: Revision::ZERO, bytes, form, settled: AtomicU32::new(0) }
+        Self { key, revision: Revision::ZERO, bytes, form, settled: AtomicU32::new(0), tree: ArcSwapOption::empty() }
     }
 
     /// The same state under another revision, as a watch shows an object that has left it.
@@ -246,10 +249,22 @@ impl Object {
         }
     }
 
+    pub(super) fn remember(&self, tree: Option<Value>) {
+        self.tree.store(tree.map(Arc::new));
+    }
+
+    /// Its tree, if that is kept.
+    pub fn tree(&self) -> Option<Value> {
+        self.tree.load().as_deref().cloned()
+    }
+
     /// The whole object, sparse, with its resourceVersion; without `apiVersion` and `kind` where it is a message.
     pub fn to_value(&self, shape: &Shape) -> Result<Value, Malformed> {
+        if let Some(tree) = self.tree() {
+            return Ok(tree);
+        }
         match (self.form, shape) {
-            (Form::Protobuf, Shape::Builtin(message)) => decode::to_value(&self.bytes, message),
+            (Form::Protobuf, Shape::Builtin(message)) => tree::to_value(&self.bytes, message),
             (Form::Protobuf, Shape::Custom(_)) => Err(Malformed::Form),
             (Form::Json, _) => parse::parse(&self.bytes).map_err(|_| Malformed::Form),
         }

@@ -15,6 +15,7 @@ use super::published::Published;
 use super::shelf::{Shelf, ShelfId};
 use super::shelves::Shelves;
 use super::topics::Topics;
+use super::trees::Trees;
 use crate::base::clock::Clock;
 use crate::model::names::GroupResource;
 use crate::model::revision::Revision;
@@ -24,6 +25,7 @@ pub struct Shared {
     state: RwLock<State>,
     topics: Mutex<Topics>,
     pub(super) published: Published,
+    pub(super) trees: Trees,
     /// Everything up to this revision, and before this place in the order of events, lies in the inboxes.
     delivered: (AtomicU64, AtomicU64),
     pub(super) following: AtomicBool,
@@ -88,6 +90,7 @@ impl Shared {
             state: RwLock::new(State { revision: Revision::ZERO, shelves, history: History::new(limits) }),
             topics: Mutex::default(),
             published: Published::default(),
+            trees: Trees::default(),
             delivered: (AtomicU64::new(0), AtomicU64::new(0)),
             following: AtomicBool::new(false),
             limits,

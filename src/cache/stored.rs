@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::object::{Form, Key, Object};
 use crate::codec::json::{decode as from_json, scan as text};
 use crate::codec::protobuf::envelope::Envelope;
-use crate::codec::protobuf::{check, decode, encode, scan as proto};
+use crate::codec::protobuf::{check, encode, scan as proto, tree};
 use crate::codec::wire::Malformed;
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::revision::Revision;
@@ -69,6 +69,14 @@ pub fn object(
     Ok(object)
 }
 
+/// The same of a value that this server wrote, and that is known to be whole.
+pub fn own(key: Key, revision: Revision, value: &[u8], storage: &Storage) -> Result<Object, Undecodable> {
+    Ok(match storage.shape {
+        Shape::Builtin(_) => Object::new(key, revision, Envelope::parse(value)?.raw, Form::Protobuf)?,
+        Shape::Custom(_) => Object::new(key, revision, value, Form::Json)?,
+    })
+}
+
 /// The message of a built-in resource.
 fn builtin<'a>(
     value: &'a [u8],
@@ -91,7 +99,7 @@ fn builtin<'a>(
     }
     let (from, own) = known(envelope.api_version, envelope.kind)?;
     check::check(envelope.raw, own)?;
-    let value = decode::to_value(envelope.raw, own)?;
+    let value = tree::to_value(envelope.raw, own)?;
     let value = convert.convert(value, &from, &storage.kind).map_err(Undecodable::Convert)?;
     Ok(Cow::Owned(encode::encode(&value, message)?))
 }

@@ -13,6 +13,7 @@ use super::state::{Draft, Shared};
 use super::stored::{self, Convert, Undecodable};
 use crate::codec::protobuf::envelope;
 use crate::model::names::GroupResource;
+use crate::model::object;
 use crate::model::revision::Revision;
 use crate::schema::resource::Storage;
 use crate::store::contract::{Changed, Entry, StoreError};
@@ -123,13 +124,25 @@ impl Writer {
         };
         self.aside.undecodable.remove(path);
         if let Some(value) = &change.value {
-            match self.read(shelf, key, change.revision, value) {
+            match self.changed(shelf, key, change, value) {
                 Ok(object) => return Some(Draft::Put(shelf.id, object)),
                 Err(reason) => self.aside.give_up(path, reason, change.revision, value),
             }
         }
         let known = shelf.get_key(key)?;
         Some(Draft::Delete(shelf.id, known.key.clone(), change.revision))
+    }
+
+    /// What this server has just stored is not looked through again.
+    fn changed(&self, shelf: &Shelf, key: &str, change: &Changed, value: &[u8]) -> Result<Arc<Object>, Undecodable> {
+        let Some(mut tree) = self.shared.trees.arrived(&change.key, value) else {
+            return self.read(shelf, key, change.revision, value);
+        };
+        let key = shelf.get_key(key).map_or_else(|| key.into(), |known| known.key.clone());
+        let object = Arc::new(stored::own(key, change.revision, value, &shelf.storage)?);
+        object::set_meta(&mut tree, "resourceVersion", change.revision.to_string().into());
+        self.shared.trees.keep(&object, tree);
+        Ok(object)
     }
 
     fn read(&self, shelf: &Shelf, key: &str, revision: Revision, value: &[u8]) -> Result<Arc<Object>, Undecodable> {

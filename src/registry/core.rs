@@ -18,7 +18,10 @@ use crate::cache::error::CacheError;
 use crate::cache::handle::Cache;
 use crate::cache::object::{Form, Key, Object};
 use crate::cache::stored::{self, Convert};
+use crate::codec::json::parse;
 use crate::codec::object as coding;
+use crate::codec::protobuf::encode::Before;
+use crate::codec::protobuf::{sparse, tree};
 use crate::model::object;
 use crate::model::revision::Revision;
 use crate::model::status::{Result, Status};
@@ -27,7 +30,7 @@ use crate::model::value::{Map, Value};
 use crate::rules::all;
 use crate::rules::kind::{self, Cx, Rules};
 use crate::schema::catalog::Live;
-use crate::schema::resource::{Resource, Storage};
+use crate::schema::resource::{Resource, Shape, Storage};
 use crate::store::contract::{Change, Commit, Entry, Expect, Outcome, Store, StoreError};
 
 /// How often a write starts over because its object changed meanwhile. Each round another write succeeded.
@@ -169,7 +172,7 @@ impl Registry {
     pub fn cached(&self, at: &Address) -> Result<Option<Current>> {
         let storage = storage(&at.resource)?;
         match self.cache.get(&storage.shelf, &at.namespace, &at.name).map_err(cache_status)? {
-            Some(object) => Ok(Some(current(object, storage)?)),
+            Some(object) => self.current(object, storage).map(Some),
             None => Ok(None),
         }
     }
@@ -212,7 +215,7 @@ impl Registry {
         if !repeats {
             object::set_meta(&mut value, "resourceVersion", Value::Null);
         }
-        let sealed = Sealed::new(&value, storage)?;
+        let sealed = Sealed::new(&value, seen, storage)?;
         if let Some(seen) = seen.filter(|seen| !delete && sealed.is_same(&seen.object)) {
             return Ok(Ok(Done { object: seen.object.clone(), created: false, deleted: false, before }));
         }
@@ -224,19 +227,57 @@ impl Registry {
         if dry_run {
             return done(seen.map_or(given, |seen| Some(seen.object.revision)));
         }
-        let change = if delete { Change::Delete } else { Change::Put { value: sealed.stored.clone(), ttl } };
-        let commit = Commit { key: self.key(storage, &at.namespace, &at.name), expect, change };
-        match self.store.commit(commit).await.map_err(store_status)? {
+        let key = self.key(storage, &at.namespace, &at.name);
+        let change = if delete {
+            Change::Delete
+        } else {
+            self.announce(&key, &sealed, value, storage);
+            Change::Put { value: sealed.stored.clone(), ttl }
+        };
+        let outcome = self.store.commit(Commit { key: key.clone(), expect, change }).await.map_err(store_status);
+        if !matches!(outcome, Ok(Outcome::Committed(_))) {
+            self.cache.trees().recall(&key, &sealed.stored);
+        }
+        match outcome? {
             Outcome::Committed(revision) => done(Some(revision)),
             Outcome::Conflict { current } => Ok(Err(current)),
         }
+    }
+
+    /// Tells the cache what it will read of this write.
+    fn announce(&self, key: &str, sealed: &Sealed, mut value: Value, storage: &Storage) {
+        match storage.shape {
+            Shape::Builtin(message) => {
+                if sparse::settle(&mut value, message).is_err() {
+                    return;
+                }
+                debug_assert_eq!(Ok(&value), tree::to_value(&sealed.raw, message).as_ref(), "a tree as its bytes say");
+            }
+            Shape::Custom(_) => {
+                value["apiVersion"] = storage.kind.group_version().to_string().into();
+                value["kind"] = storage.kind.kind.as_str().into();
+                debug_assert_eq!(Ok(&value), parse::parse(&sealed.raw).as_ref(), "a tree as its text says");
+            }
+        }
+        self.cache.trees().announce(key, &sealed.stored, value);
     }
 
     fn entry(&self, at: &Address, storage: &Storage, entry: Entry) -> Result<Current> {
         let key = Key::new(&at.namespace, &at.name);
         let object = stored::object(key, entry.revision, &entry.value, storage, self.convert.as_ref())
             .map_err(|error| Status::internal(format!("{}: {error}", entry.key)))?;
-        current(Arc::new(object), storage)
+        self.current(Arc::new(object), storage)
+    }
+
+    /// Decoded, unless its tree is kept; then it is.
+    fn current(&self, object: Arc<Object>, storage: &Storage) -> Result<Current> {
+        if let Some(value) = object.tree() {
+            return Ok(Current { object, value });
+        }
+        let mut value = object.to_value(&storage.shape).map_err(Status::internal)?;
+        value.share();
+        self.cache.trees().keep(&object, value.clone());
+        Ok(Current { object, value })
     }
 
     /// `/registry/pods/default/a`.
@@ -312,8 +353,9 @@ struct Sealed {
 }
 
 impl Sealed {
-    fn new(value: &Value, storage: &Storage) -> Result<Self> {
-        let raw = coding::encode(value, &storage.shape, &storage.kind).map_err(Status::internal)?;
+    fn new(value: &Value, seen: Option<&Current>, storage: &Storage) -> Result<Self> {
+        let before = seen.map(|seen| Before { value: &seen.value, raw: &seen.object.bytes });
+        let raw = coding::encode(value, &storage.shape, &storage.kind, before).map_err(Status::internal)?;
         let stored = coding::seal(&raw, &storage.shape, &storage.kind);
         Ok(Self { raw, stored })
     }
@@ -333,11 +375,6 @@ impl Sealed {
             None => Ok(Object::unstored(key, self.raw.clone(), form)),
         }
     }
-}
-
-fn current(object: Arc<Object>, storage: &Storage) -> Result<Current> {
-    let value = object.to_value(&storage.shape).map_err(Status::internal)?;
-    Ok(Current { object, value })
 }
 
 /// How the resource is kept; an error for one that never is.

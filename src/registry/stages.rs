@@ -25,6 +25,20 @@ impl Registry {
         }
     }
 
+    /// Fills the defaults of a changed object. Who writes a part of it has mostly left the spec alone: that was filled
+    /// when it was written.
+    pub fn fill_change(&self, at: &Address, live: &Value, new: &mut Value) {
+        let is_kept = |new: &Value| match (&new["spec"], &live["spec"]) {
+            (Value::Object(new), Value::Object(live)) => new.is_copy_of(live),
+            _ => false,
+        };
+        let spec = if !at.subresource.is_empty() && is_kept(new) { Some(new["spec"].take()) } else { None };
+        self.fill_defaults(&at.resource, new);
+        if let Some(spec) = spec {
+            new["spec"] = spec;
+        }
+    }
+
     /// Records in managedFields what the caller's manager now owns.
     pub fn own(&self, caller: &Caller, at: &Address, live: Option<&Value>, new: &mut Value, options: &WriteOptions) {
         convert::settle(&at.resource, new);

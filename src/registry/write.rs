@@ -320,7 +320,7 @@ impl Registry {
                 (edited.object, edited.owned)
             }
         };
-        self.fill_defaults(&at.resource, &mut new);
+        self.fill_change(at, live, &mut new);
         if matches!(change, Change::Replace(_)) {
             warn_owners(caller, &mut new, false);
         }

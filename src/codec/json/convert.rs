@@ -33,6 +33,7 @@ impl Converter {
                 items.into_iter().map(|item| string(item, "string")).collect::<Convert<_>>().map(Value::Array)
             }
             (Json::Items, other) => Err(format!("cannot restore slice from {}", kind(&other))),
+            (Json::Raw, other) => Ok(other),
             (_, other) => decode::decode(other.to_string().as_bytes(), message).map(|decoded| decoded.value),
         }
     }

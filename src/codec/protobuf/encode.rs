@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use smallvec::{SmallVec, smallvec};
 
 use super::MAX_DEPTH;
-use crate::codec::wire::{Backward, FIXED64, LENGTH_DELIMITED, Malformed, VARINT};
+use super::decode::{Slots, numbered};
+use crate::codec::wire::{Backward, FIXED64, LENGTH_DELIMITED, Malformed, Reader, VARINT, Wire};
 use crate::model::duration::Duration;
 use crate::model::time::{Precision, Time};
 use crate::model::value::{Map, Value};
@@ -23,6 +24,23 @@ pub fn encode(value: &Value, message: &'static Message) -> Result<Vec<u8>, Malfo
     Ok(out.finish())
 }
 
+/// An object as it was, and its bytes.
+#[derive(Clone, Copy)]
+pub struct Before<'a> {
+    pub value: &'a Value,
+    pub raw: &'a [u8],
+}
+
+/// The same of an object that was changed: what is shared with the tree before is copied from its bytes.
+pub fn encode_change(value: &Value, message: &'static Message, before: Before<'_>) -> Result<Vec<u8>, Malformed> {
+    let mut out = Backward::with_capacity(before.raw.len() + before.raw.len() / 8);
+    match (value, message.json) {
+        (Value::Object(map), Json::Object) => fields(&mut out, map, message, 0, Some(before))?,
+        _ => content(&mut out, value, message, 0)?,
+    }
+    Ok(out.finish())
+}
+
 /// A message without tag and length.
 fn content(out: &mut Backward, value: &Value, message: &'static Message, depth: usize) -> Result<(), Malformed> {
     if depth > MAX_DEPTH {
@@ -30,8 +48,8 @@ fn content(out: &mut Backward, value: &Value, message: &'static Message, depth: 
     }
     match message.json {
         Json::Object => match value {
-            Value::Object(map) => fields(out, map, message, depth),
-            Value::Null => fields(out, &Map::new(), message, depth),
+            Value::Object(map) => fields(out, map, message, depth, None),
+            Value::Null => fields(out, &Map::new(), message, depth, None),
             _ => Err(Malformed::Form),
         },
         Json::Time => stamp(out, value, Precision::Seconds),
@@ -53,7 +71,7 @@ fn content(out: &mut Backward, value: &Value, message: &'static Message, depth: 
         Json::IntOrString => int_or_string(out, value),
         Json::Raw => {
             if !value.is_null() {
-                text(out, 1, &value.to_string());
+                text(out, 1, &value.to_json());
             }
             Ok(())
         }
@@ -62,11 +80,24 @@ fn content(out: &mut Backward, value: &Value, message: &'static Message, depth: 
     }
 }
 
-fn fields(out: &mut Backward, map: &Map, message: &'static Message, depth: usize) -> Result<(), Malformed> {
+fn fields(
+    out: &mut Backward,
+    map: &Map,
+    message: &'static Message,
+    depth: usize,
+    before: Option<Before<'_>>,
+) -> Result<(), Malformed> {
+    if depth > MAX_DEPTH {
+        return Err(Malformed::Depth);
+    }
+    let was = before.map(|before| Slots::new(before.raw, message).map(|slots| (before, slots))).transpose()?;
     // A message has many more fields than a value sets: each that is set is looked up, not each that could be.
     let mut set: SmallVec<[&Value; FIELDS]> = smallvec![&Value::Null; message.fields.len()];
+    let mut from = 0;
     for (name, value) in map {
-        if let Some([at]) = message.path(name) {
+        let Some(found) = message.named_from(from, name) else { continue };
+        from = found + 1;
+        if let [at] = message.by_name[found].1 {
             set[usize::from(*at)] = value;
         }
     }
@@ -74,11 +105,17 @@ fn fields(out: &mut Backward, map: &Map, message: &'static Message, depth: usize
         let field = &message.fields[*at as usize];
         if let (true, Type::Message(inner)) = (field.inline, field.ty) {
             let before = out.len();
-            fields(out, map, inner, depth + 1)?;
+            fields(out, map, inner, depth + 1, None)?;
             out.close(field.number, before);
             continue;
         }
         let value = set[usize::from(*at)];
+        if let Some((before, slots)) = &was
+            && let (Some(value), Some(raw)) = (before.value.get(field.name), slots.get(before.raw, usize::from(*at)))
+            && changed(out, set[usize::from(*at)], field, depth, Before { value, raw })?
+        {
+            continue;
+        }
         match field.shape {
             Shape::One => one(out, value, field, depth)?,
             Shape::List => list(out, value, field, depth)?,
@@ -86,6 +123,91 @@ fn fields(out: &mut Backward, map: &Map, message: &'static Message, depth: usize
         }
     }
     Ok(())
+}
+
+/// A field that was there before, its bytes with their tags; `false` if there is nothing to be had from it.
+fn changed(
+    out: &mut Backward,
+    value: &Value,
+    field: &'static Field,
+    depth: usize,
+    before: Before<'_>,
+) -> Result<bool, Malformed> {
+    match (field.shape, field.ty) {
+        (Shape::One, Type::Message(message)) if !value.is_null() => {
+            message_again(out, value, message, field.number, depth, before)?
+        }
+        (Shape::Map, _) if is_copy(value, before.value) && stands_alone(before.raw, field.number)? => {
+            out.bytes(before.raw);
+        }
+        (Shape::List, Type::Message(message)) => {
+            let (Value::Array(items), Value::Array(old)) = (value, before.value) else { return Ok(false) };
+            let raws = each(before.raw, field.number)?;
+            if raws.len() != old.len() {
+                return Ok(false);
+            }
+            for (at, item) in items.iter().enumerate().rev() {
+                match (old.get(at), raws.get(at)) {
+                    (Some(value), Some(raw)) => {
+                        message_again(out, item, message, field.number, depth, Before { value, raw })?;
+                    }
+                    _ => tagged(out, item, field.ty, field.number, depth)?,
+                }
+            }
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// One message with its tag, which was there before with its tag.
+fn message_again(
+    out: &mut Backward,
+    value: &Value,
+    message: &'static Message,
+    number: u32,
+    depth: usize,
+    before: Before<'_>,
+) -> Result<(), Malformed> {
+    if is_copy(value, before.value) {
+        out.bytes(before.raw);
+        return Ok(());
+    }
+    let (Value::Object(map), Json::Object, Value::Object(_)) = (value, message.json, before.value) else {
+        return tagged(out, value, Type::Message(message), number, depth);
+    };
+    let raw = numbered(before.raw, number)?.map_or(Ok(&[][..]), Wire::bytes)?;
+    let end = out.len();
+    fields(out, map, message, depth + 1, Some(Before { value: before.value, raw }))?;
+    out.close(number, end);
+    Ok(())
+}
+
+fn is_copy(value: &Value, before: &Value) -> bool {
+    matches!((value, before), (Value::Object(value), Value::Object(before)) if value.is_copy_of(before))
+}
+
+/// Each value of a field with its tag.
+fn each(raw: &[u8], number: u32) -> Result<SmallVec<[&[u8]; 8]>, Malformed> {
+    let (mut reader, mut found, mut start) = (Reader::new(raw), SmallVec::new(), 0);
+    while let Some((at, _)) = reader.field()? {
+        if at == number {
+            found.push(&raw[start..reader.position()]);
+        }
+        start = reader.position();
+    }
+    Ok(found)
+}
+
+/// Whether no other field's values stand among those of this one.
+fn stands_alone(raw: &[u8], number: u32) -> Result<bool, Malformed> {
+    let mut reader = Reader::new(raw);
+    while let Some((at, _)) = reader.field()? {
+        if at != number {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn one(out: &mut Backward, value: &Value, field: &Field, depth: usize) -> Result<(), Malformed> {
@@ -229,4 +351,54 @@ fn schema_or(out: &mut Backward, value: &Value, message: &'static Message, depth
         _ => return Err(Malformed::Form),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec::generate;
+    use crate::codec::protobuf::tree::to_value;
+    use crate::model::value::json;
+    use crate::schema::table;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Parts of one pod are put into another: the bytes are those of a pod that was never anything else.
+        #[test]
+        fn a_change_has_the_bytes_of_the_whole(
+            old in generate::message(table::message("k8s.io.api.core.v1.Pod").expect("Pod")),
+            new in generate::message(table::message("k8s.io.api.core.v1.Pod").expect("Pod")),
+            taken in any::<[bool; 6]>(),
+        ) {
+            let message = table::message("k8s.io.api.core.v1.Pod").expect("Pod");
+            let raw = encode(&old, message).expect("encodes");
+            let mut old = to_value(&raw, message).expect("decodes");
+            old.share();
+            let mut changed = old.clone();
+            let paths = ["/spec", "/status", "/metadata/managedFields", "/metadata/labels", "/spec/containers", "/spec/volumes"];
+            for (path, _) in paths.iter().zip(taken).filter(|(_, taken)| *taken) {
+                if let (Some(place), Some(value)) = (changed.pointer_mut(path), new.pointer(path)) {
+                    *place = value.clone();
+                }
+            }
+            let before = Before { value: &old, raw: &raw };
+            prop_assert_eq!(encode_change(&changed, message, before), encode(&changed, message));
+        }
+    }
+
+    #[test]
+    fn what_a_newer_server_wrote_among_the_fields_is_not_copied_twice() {
+        let message = table::message("k8s.io.api.core.v1.ConfigMap").expect("ConfigMap");
+        let one = encode(&json!({"data": {"a": "1"}}), message).expect("encodes");
+        let other = encode(&json!({"data": {"b": "2"}, "binaryData": {"c": ""}}), message).expect("encodes");
+        let raw = [other, one].concat();
+        let mut old = to_value(&raw, message).expect("decodes");
+        old.share();
+        let before = Before { value: &old, raw: &raw };
+        let whole = encode(&old, message).expect("encodes");
+        assert_eq!(encode_change(&old, message, before).expect("encodes").len(), whole.len());
+    }
 }

@@ -12,7 +12,7 @@ use crate::codec::json::{convert, dense};
 use crate::model::gotext;
 use crate::model::status::Status;
 use crate::model::value::{Map, Text, Value};
-use crate::schema::table::{Field, Message, Shape};
+use crate::schema::table::{Field, Json, Message, Shape};
 
 const DIRECTIVE: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -30,27 +30,51 @@ pub fn apply(
     let mut notes = Notes::default();
     let mut patch = read(patch, &mut notes)?;
     let notes = if validation == Validation::Ignore { Vec::new() } else { notes.notes };
-    let (touched, rest) = split(object, &patch, message);
+    let nothing = Map::new();
+    let (touched, rest) = split(object.as_object().unwrap_or(&nothing), &patch, message);
+    let touched = Value::Object(touched);
     let Value::Object(full) = dense::expand(&touched, message) else { return Err(Status::unknown("no object")) };
     let merged = merge_maps(full, &mut patch, Kind::Struct(message)).map_err(Failure::status)?;
     let decoded = convert::convert(Value::Object(merged), message);
     let mut settled = settle(|| gotext::value(&Value::Object(patch.clone())), notes, decoded, validation)?;
     if let Value::Object(fields) = &mut settled.value {
-        fields.extend(rest);
+        unite(fields, rest);
     }
     Ok(settled)
 }
 
-/// What a patch has to do with, and the object's other fields: a status is patched without a look at the spec.
-fn split(object: &Value, patch: &Map, message: &'static Message) -> (Value, Map) {
+/// What a patch has to do with, and the object's other fields: a status is patched without a look at the spec, and a uid
+/// is compared without a look at the managers.
+fn split(object: &Map, patch: &Map, message: &'static Message) -> (Map, Map) {
     let is_plain = |name: &Text| message.path(name).is_some_and(|path| path.len() == 1);
-    match object {
-        Value::Object(fields) if patch.keys().all(is_plain) => {
-            let copied = fields.iter().map(|(name, value)| (name.clone(), value.clone()));
-            let (touched, rest) = copied.partition(|(name, _)| patch.contains_key(name));
-            (Value::Object(touched), rest)
+    if message.json != Json::Object || !patch.keys().all(is_plain) {
+        return (object.clone(), Map::new());
+    }
+    let (mut touched, mut rest) = (Map::new(), Map::new());
+    for (name, value) in object {
+        let inner = message.field(name).filter(|field| field.shape == Shape::One).and_then(Field::message);
+        match (patch.get(name), value, inner) {
+            (None, ..) => drop(rest.insert(name.clone(), value.clone())),
+            (Some(Value::Object(patch)), Value::Object(fields), Some(inner)) => {
+                let (below, others) = split(fields, patch, inner);
+                touched.insert(name.clone(), Value::Object(below));
+                if !others.is_empty() {
+                    rest.insert(name.clone(), Value::Object(others));
+                }
+            }
+            (Some(_), ..) => drop(touched.insert(name.clone(), value.clone())),
         }
-        other => (other.clone(), Map::new()),
+    }
+    (touched, rest)
+}
+
+/// Puts back what was split off.
+fn unite(fields: &mut Map, rest: Map) {
+    for (name, value) in rest {
+        match (fields.get_mut(&name), value) {
+            (Some(Value::Object(fields)), Value::Object(rest)) => unite(fields, rest),
+            (_, value) => drop(fields.insert(name, value)),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! A sorted map from text to value: one sorted block while it has few entries, a tree when it has many, so that no
-//! order of insertion costs more than n log n.
+//! order of insertion costs more than n log n. A map may be shared: then a copy costs nothing, and whoever changes his
+//! copy first takes this one map for himself, not those below it.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, btree_map};
 use std::iter::FusedIterator;
+use std::sync::Arc;
 
 use super::{Text, Value};
 
@@ -17,26 +19,75 @@ const SCAN: usize = 8;
 pub struct Map(Repr);
 
 #[derive(Clone)]
-#[expect(clippy::box_collection, reason = "a map is as small as its block's three words")]
 enum Repr {
+    Own(Entries),
+    Shared(Arc<Entries>),
+}
+
+#[derive(Clone)]
+#[expect(clippy::box_collection, reason = "a map is as small as its block's three words")]
+enum Entries {
     Few(Vec<(Text, Value)>),
     Many(Box<BTreeMap<Text, Value>>),
 }
 
 impl Map {
     pub const fn new() -> Self {
-        Self(Repr::Few(Vec::new()))
+        Self(Repr::Own(Entries::Few(Vec::new())))
     }
 
     /// With room for so many, as far as they are few.
     pub fn with_capacity(entries: usize) -> Self {
-        Self(Repr::Few(Vec::with_capacity(entries.min(FEW))))
+        Self(Repr::Own(Entries::Few(Vec::with_capacity(entries.min(FEW)))))
+    }
+
+    /// Makes copies of it, and of all maps in it, cost nothing until one is changed.
+    pub fn share(&mut self) {
+        // What is in a shared map is shared.
+        if self.is_empty() || self.is_shared() {
+            return;
+        }
+        self.values_mut().for_each(Value::share);
+        if let Repr::Own(entries) = std::mem::take(self).0 {
+            self.0 = Repr::Shared(Arc::new(entries));
+        }
+    }
+
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Repr::Shared(_))
+    }
+
+    /// Whether both are copies of one shared map that were never changed. They may be equal and no copies.
+    pub fn is_copy_of(&self, other: &Self) -> bool {
+        matches!((&self.0, &other.0), (Repr::Shared(one), Repr::Shared(other)) if Arc::ptr_eq(one, other))
+    }
+
+    fn entries(&self) -> &Entries {
+        match &self.0 {
+            Repr::Own(entries) => entries,
+            Repr::Shared(entries) => entries,
+        }
+    }
+
+    /// To be changed: a copy of its own, if it was shared.
+    fn entries_mut(&mut self) -> &mut Entries {
+        if let Repr::Shared(entries) = &mut self.0 {
+            let own = match Arc::get_mut(entries) {
+                Some(entries) => std::mem::replace(entries, Entries::Few(Vec::new())),
+                None => Entries::clone(entries),
+            };
+            self.0 = Repr::Own(own);
+        }
+        match &mut self.0 {
+            Repr::Own(entries) => entries,
+            Repr::Shared(_) => unreachable!("it has just been taken"),
+        }
     }
 
     pub fn len(&self) -> usize {
-        match &self.0 {
-            Repr::Few(entries) => entries.len(),
-            Repr::Many(tree) => tree.len(),
+        match self.entries() {
+            Entries::Few(entries) => entries.len(),
+            Entries::Many(tree) => tree.len(),
         }
     }
 
@@ -45,16 +96,19 @@ impl Map {
     }
 
     pub fn get(&self, key: &str) -> Option<&Value> {
-        match &self.0 {
-            Repr::Few(entries) => known(entries, key).map(|at| &entries[at].1),
-            Repr::Many(tree) => tree.get(key),
+        match self.entries() {
+            Entries::Few(entries) => known(entries, key).map(|at| &entries[at].1),
+            Entries::Many(tree) => tree.get(key),
         }
     }
 
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
-        match &mut self.0 {
-            Repr::Few(entries) => known(entries, key).map(|at| &mut entries[at].1),
-            Repr::Many(tree) => tree.get_mut(key),
+        if self.is_shared() && !self.contains_key(key) {
+            return None;
+        }
+        match self.entries_mut() {
+            Entries::Few(entries) => known(entries, key).map(|at| &mut entries[at].1),
+            Entries::Many(tree) => tree.get_mut(key),
         }
     }
 
@@ -78,27 +132,31 @@ impl Map {
     }
 
     pub fn remove_entry(&mut self, key: &str) -> Option<(Text, Value)> {
-        match &mut self.0 {
-            Repr::Few(entries) => known(entries, key).map(|at| entries.remove(at)),
-            Repr::Many(tree) => tree.remove_entry(key),
+        if !self.contains_key(key) {
+            return None;
+        }
+        match self.entries_mut() {
+            Entries::Few(entries) => known(entries, key).map(|at| entries.remove(at)),
+            Entries::Many(tree) => tree.remove_entry(key),
         }
     }
 
     /// The place of a field, whether it is set or not.
     pub fn entry(&mut self, key: impl Into<Text>) -> Entry<'_> {
         let key = key.into();
-        if let Repr::Few(entries) = &mut self.0
+        let here = self.entries_mut();
+        if let Entries::Few(entries) = here
             && entries.len() >= FEW
             && find(entries, &key).is_err()
         {
-            self.0 = Repr::Many(Box::new(std::mem::take(entries).into_iter().collect()));
+            *here = Entries::Many(Box::new(std::mem::take(entries).into_iter().collect()));
         }
-        match &mut self.0 {
-            Repr::Few(entries) => match find(entries, &key) {
+        match here {
+            Entries::Few(entries) => match find(entries, &key) {
                 Ok(at) => Entry::Occupied(&mut entries[at].1),
                 Err(at) => Entry::Vacant(Vacant(Place::Few(entries, at, key))),
             },
-            Repr::Many(tree) => match tree.entry(key) {
+            Entries::Many(tree) => match tree.entry(key) {
                 btree_map::Entry::Occupied(entry) => Entry::Occupied(entry.into_mut()),
                 btree_map::Entry::Vacant(entry) => Entry::Vacant(Vacant(Place::Many(entry))),
             },
@@ -112,9 +170,9 @@ impl Map {
 
     /// Keeps the entries for which the answer is true.
     pub fn retain(&mut self, mut keep: impl FnMut(&Text, &mut Value) -> bool) {
-        match &mut self.0 {
-            Repr::Few(entries) => entries.retain_mut(|(key, value)| keep(key, value)),
-            Repr::Many(tree) => tree.retain(|key, value| keep(key, value)),
+        match self.entries_mut() {
+            Entries::Few(entries) => entries.retain_mut(|(key, value)| keep(key, value)),
+            Entries::Many(tree) => tree.retain(|key, value| keep(key, value)),
         }
     }
 
@@ -123,16 +181,16 @@ impl Map {
     }
 
     pub fn iter(&self) -> Iter<'_> {
-        match &self.0 {
-            Repr::Few(entries) => Iter::Few(entries.iter()),
-            Repr::Many(tree) => Iter::Many(tree.iter()),
+        match self.entries() {
+            Entries::Few(entries) => Iter::Few(entries.iter()),
+            Entries::Many(tree) => Iter::Many(tree.iter()),
         }
     }
 
     pub fn iter_mut(&mut self) -> IterMut<'_> {
-        match &mut self.0 {
-            Repr::Few(entries) => IterMut::Few(entries.iter_mut()),
-            Repr::Many(tree) => IterMut::Many(tree.iter_mut()),
+        match self.entries_mut() {
+            Entries::Few(entries) => IterMut::Few(entries.iter_mut()),
+            Entries::Many(tree) => IterMut::Many(tree.iter_mut()),
         }
     }
 
@@ -233,7 +291,7 @@ impl Default for Map {
 
 impl PartialEq for Map {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().eq(other.iter())
+        self.is_copy_of(other) || self.len() == other.len() && self.iter().eq(other.iter())
     }
 }
 
@@ -346,9 +404,13 @@ impl IntoIterator for Map {
     type IntoIter = IntoIter;
 
     fn into_iter(self) -> IntoIter {
-        match self.0 {
-            Repr::Few(entries) => IntoIter::Few(entries.into_iter()),
-            Repr::Many(tree) => IntoIter::Many(tree.into_iter()),
+        let entries = match self.0 {
+            Repr::Own(entries) => entries,
+            Repr::Shared(entries) => Arc::unwrap_or_clone(entries),
+        };
+        match entries {
+            Entries::Few(entries) => IntoIter::Few(entries.into_iter()),
+            Entries::Many(tree) => IntoIter::Many(tree.into_iter()),
         }
     }
 }
@@ -376,6 +438,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::value::json;
 
     proptest! {
         /// Whatever is done to it, it is the standard library's sorted map.
@@ -396,7 +459,27 @@ mod tests {
                 let key = format!("key-{number}");
                 prop_assert_eq!(map.get(&key), model.get(key.as_str()));
             }
-            prop_assert!(map.into_iter().eq(model));
+            let mut copy = map.clone();
+            copy.share();
+            let shared = copy.clone();
+            prop_assert!(shared == map && shared.is_copy_of(&copy) != map.is_empty());
+            copy.insert("another".into(), Value::Null);
+            prop_assert!(shared == map && copy.len() == map.len() + 1);
+            prop_assert_eq!(copy.remove("another"), Some(Value::Null));
+            prop_assert!(shared.into_iter().eq(model));
+            prop_assert!(copy == map && !copy.is_copy_of(&map));
         }
+    }
+
+    #[test]
+    fn a_change_takes_what_leads_to_it_and_leaves_the_rest_shared() {
+        let mut pod = json!({"spec": {"nodeName": "n"}, "status": {"conditions": [{"type": "Ready"}]}});
+        pod.share();
+        let mut changed = pod.clone();
+        changed["status"]["conditions"][0]["status"] = "True".into();
+        let map = |value: &Value| value.as_object().expect("a map").clone();
+        assert!(map(&changed["spec"]).is_copy_of(&map(&pod["spec"])));
+        assert!(!map(&changed["status"]).is_copy_of(&map(&pod["status"])));
+        assert_eq!(pod["status"], json!({"conditions": [{"type": "Ready"}]}));
     }
 }

@@ -112,6 +112,15 @@ impl Value {
         if let Self::Object(map) = self { Some(map) } else { None }
     }
 
+    /// Makes copies of all maps in it cost nothing until they are changed.
+    pub fn share(&mut self) {
+        match self {
+            Self::Object(map) => map.share(),
+            Self::Array(items) => items.iter_mut().for_each(Self::share),
+            _ => {}
+        }
+    }
+
     /// Takes the value out and leaves null.
     pub fn take(&mut self) -> Value {
         std::mem::take(self)
