@@ -262,7 +262,6 @@ pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, serde_json::E
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::model::value::json;
     use proptest::prelude::*;
 
