@@ -274,9 +274,12 @@ impl<'a> Parser<'a> {
         while let Some(byte) = self.byte() {
             match byte {
                 b'"' => {
-                    let plain = String::from_utf8_lossy(&self.text[start..self.at]);
+                    let plain = &self.text[start..self.at];
                     self.at += 1;
-                    return Ok(plain);
+                    return Ok(match std::str::from_utf8(plain) {
+                        Ok(text) => Cow::Borrowed(text),
+                        Err(_) => String::from_utf8_lossy(plain),
+                    });
                 }
                 b'\\' => return self.escaped(start).map(Cow::Owned),
                 0..=0x1f => return Err(Unreadable),
@@ -316,9 +319,12 @@ impl<'a> Parser<'a> {
                     out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
                 }
                 0..=0x1f => return Err(Unreadable),
-                byte => {
-                    out.push(byte);
-                    self.at += 1;
+                _ => {
+                    let rest = &self.text[self.at..];
+                    let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+                    let plain = &rest[..plain.unwrap_or(rest.len())];
+                    out.extend_from_slice(plain);
+                    self.at += plain.len();
                 }
             }
         }

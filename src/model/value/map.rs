@@ -221,21 +221,23 @@ fn known(entries: &[(Text, Value)], key: &str) -> Option<usize> {
 
 /// Where the key is, or where it would go. The end is tried first: fields mostly come in order.
 fn find(entries: &[(Text, Value)], key: &str) -> Result<usize, usize> {
-    if entries.len() > SCAN {
-        return match entries[entries.len() - 1].0.as_str().cmp(key) {
-            Ordering::Less => Err(entries.len()),
-            Ordering::Equal => Ok(entries.len() - 1),
-            Ordering::Greater => entries.binary_search_by(|(found, _)| found.as_str().cmp(key)),
-        };
+    let Some((last, before)) = entries.split_last() else { return Err(0) };
+    match last.0.as_str().cmp(key) {
+        Ordering::Less => return Err(entries.len()),
+        Ordering::Equal => return Ok(entries.len() - 1),
+        Ordering::Greater => {}
     }
-    for (at, (found, _)) in entries.iter().enumerate() {
+    if before.len() > SCAN {
+        return before.binary_search_by(|(found, _)| found.as_str().cmp(key));
+    }
+    for (at, (found, _)) in before.iter().enumerate() {
         match found.as_str().cmp(key) {
             Ordering::Less => {}
             Ordering::Equal => return Ok(at),
             Ordering::Greater => return Err(at),
         }
     }
-    Err(entries.len())
+    Err(before.len())
 }
 
 /// A field's place in a map.
