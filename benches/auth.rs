@@ -41,7 +41,12 @@ fn bootstrapped() -> Rbac {
     let rbac = Rbac::default();
     let objects: Vec<Value> = BOOTSTRAP.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     rbac.apply(objects.iter().filter_map(|object| kind(object).map(|kind| (kind, None, Some(object)))));
-    let own = binding("own", "n", "view", &json!({"kind": "ServiceAccount", "name": "sa", "namespace": "n"}));
+    let own = binding(
+        "own",
+        "n",
+        "system:aggregate-to-view",
+        &json!({"kind": "ServiceAccount", "name": "sa", "namespace": "n"}),
+    );
     rbac.apply([(Kind::RoleBinding, None, Some(&own))]);
     rbac
 }
