@@ -281,7 +281,9 @@ mod tests {
     }
 
     fn objects() -> impl Strategy<Value = (&'static Message, Value, Value)> {
-        let all: Vec<_> = MESSAGES.iter().copied().filter(|m| m.object && m.json == Json::Object).collect();
+        // Documents of discovery are never applied; they have sets of objects, which no merge knows.
+        let is_applied = |m: &&Message| m.object && m.json == Json::Object && !m.name.contains(".apidiscovery.");
+        let all: Vec<_> = MESSAGES.iter().copied().filter(is_applied).collect();
         proptest::sample::select(all)
             .prop_flat_map(|m| (generate::message(m), generate::message(m)).prop_map(move |(a, b)| (m, a, b)))
     }
