@@ -225,7 +225,7 @@ pub fn applied(
     let (text, repeated) = to_json(body).map_err(bad)?;
     let wanted = kinds::tree(&text).map_err(unread)?;
     if !matches!(wanted, Value::Object(_) | Value::Null) {
-        let found = kinds::word(&wanted);
+        let found = wanted.type_name();
         return Err(unread(format!("json: cannot unmarshal {found} into Go value of type map[string]interface {{}}")));
     }
     Ok((wanted, repeated))

@@ -98,29 +98,18 @@ pub fn type_meta(text: &[u8]) -> Result<(String, String), String> {
         Value::Null => return Ok(Default::default()),
         other => {
             let go = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
-            return Err(failed(format!("json: cannot unmarshal {} into Go value of type {go}", word(other))));
+            return Err(failed(format!("json: cannot unmarshal {} into Go value of type {go}", other.type_name())));
         }
     };
     let text = |field: &str| match fields.get(field) {
         None | Some(Value::Null) => Ok(String::new()),
         Some(Value::String(text)) => Ok(text.to_string()),
-        Some(other) => {
-            Err(failed(format!("json: cannot unmarshal {} into Go struct field .{field} of type string", word(other))))
-        }
+        Some(other) => Err(failed(format!(
+            "json: cannot unmarshal {} into Go struct field .{field} of type string",
+            other.type_name()
+        ))),
     };
     Ok((text("apiVersion")?, text("kind")?))
-}
-
-/// What Go calls a value of JSON.
-pub fn word(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 /// Whether the kinds of both groups are one kind inside: events live in two groups.

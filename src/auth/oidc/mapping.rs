@@ -252,13 +252,5 @@ pub(super) fn one_or_many(value: &Value) -> Result<Vec<&str>, String> {
 
 /// What Go says of a value of another type.
 pub(super) fn mistaken(value: &Value, wanted: &str) -> String {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    format!("json: cannot unmarshal {found} into Go value of type {wanted}")
+    format!("json: cannot unmarshal {} into Go value of type {wanted}", value.type_name())
 }

@@ -1,6 +1,5 @@
 //! An annotation by which a node once asked not to get pods of certain controllers.
 
-use super::taints::word;
 use crate::codec::json::parse;
 use crate::codec::json::syntax;
 use crate::model::field::{FieldError, FieldErrors};
@@ -19,7 +18,7 @@ pub fn in_annotation(at: &At, errs: &mut FieldErrors) {
         Err(_) => syntax::explain(text.as_bytes()),
         Ok(Value::Object(avoid)) => return entries(at, avoid.get("preferAvoidPods").unwrap_or(&Value::Null), errs),
         Ok(Value::Null) => return,
-        Ok(other) => Some(format!("json: cannot unmarshal {} into Go value of type v1.AvoidPods", word(&other))),
+        Ok(other) => Some(format!("json: cannot unmarshal {} into Go value of type v1.AvoidPods", other.type_name())),
     };
     let place = at.path().name("AvoidPods");
     errs.push(FieldError::invalid(&place, ANNOTATION, wrong.unwrap_or_default()));

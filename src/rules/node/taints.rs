@@ -65,7 +65,7 @@ fn listed(text: &str) -> Result<Vec<Value>, String> {
     let Ok(list) = parse::parse(text.as_bytes()) else {
         return Err(syntax::explain(text.as_bytes()).unwrap_or_default());
     };
-    let wrong = |value: &Value, into: &str| format!("json: cannot unmarshal {} into Go {into}", word(value));
+    let wrong = |value: &Value, into: &str| format!("json: cannot unmarshal {} into Go {into}", value.type_name());
     let items = match list {
         Value::Null => Vec::new(),
         Value::Array(items) => items,
@@ -93,16 +93,4 @@ fn listed(text: &str) -> Result<Vec<Value>, String> {
         taints.push(Value::Object(taint));
     }
     Ok(taints)
-}
-
-/// A JSON type in Go's words.
-pub(super) fn word(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }

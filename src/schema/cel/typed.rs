@@ -157,15 +157,7 @@ pub fn value<'a>(value: &'a Value, schema: Schema<'a>) -> Result<Val<'a>> {
 }
 
 fn invalid(expected: &str, value: &Value) -> Fault {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    Fault::new(format!("invalid data, expected a {expected} but got {found}"))
+    Fault::new(format!("invalid data, expected a {expected} but got {}", value.type_name()))
 }
 
 fn formatted<'a>(text: &'a str, structure: &Structure) -> Result<Val<'a>> {
