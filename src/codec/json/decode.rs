@@ -481,10 +481,12 @@ fn int_or_string(parser: &mut Parser<'_>, token: Token) -> Decode<Value> {
 }
 
 /// What a non-pointer field holds when it is unset.
-pub(super) fn is_zero(value: &Value, ty: Type) -> bool {
+pub(in crate::codec) fn is_zero(value: &Value, ty: Type) -> bool {
     match (value, ty) {
         (Value::Null, _) => true,
-        (Value::String(text), Type::Message(message)) if message.json == Json::Quantity => text == "0",
+        (Value::String(text), Type::Message(message)) if message.json == Json::Quantity => {
+            matches!(text.as_str(), "" | "0")
+        }
         (Value::Number(number), Type::Message(message)) if message.json == Json::IntOrString => {
             number.as_i64() == Some(0)
         }

@@ -259,7 +259,7 @@ pub fn is_zero(raw: &[u8], message: &'static Message) -> Result<bool, Malformed>
 }
 
 /// The same of one field that is on the wire.
-fn is_zero_field(value: Wire<'_>, field: &'static Field) -> Result<bool, Malformed> {
+pub(super) fn is_zero_field(value: Wire<'_>, field: &'static Field) -> Result<bool, Malformed> {
     if field.pointer || field.shape != Shape::One {
         return Ok(false);
     }

@@ -1,5 +1,6 @@
 //! A value as it comes back from its bytes.
 
+use crate::codec::json::decode::is_zero;
 use crate::codec::wire::Malformed;
 use crate::model::duration::Duration;
 use crate::model::time::{Precision, Time};
@@ -89,25 +90,6 @@ fn single(value: &mut Value, ty: Type) -> Result<(), Malformed> {
         Type::String | Type::Bool | Type::Int64 | Type::Bytes => {}
     }
     Ok(())
-}
-
-/// Of a settled value that is no pointer.
-fn is_zero(value: &Value, ty: Type) -> bool {
-    match (ty, value) {
-        (Type::Bytes, _) => false,
-        (Type::Message(message), value) => match message.json {
-            Json::Object => value.as_object().is_none_or(Map::is_empty),
-            Json::Time | Json::MicroTime | Json::Raw => value.is_null(),
-            Json::Items => value.as_array().is_none_or(Vec::is_empty),
-            Json::IntOrString => value.as_i64() == Some(0),
-            Json::Quantity => matches!(value.as_str(), Some("" | "0")),
-            _ => false,
-        },
-        (_, Value::String(text)) => text.is_empty(),
-        (_, Value::Bool(flag)) => !flag,
-        (_, Value::Number(number)) => number.as_f64() == Some(0.0),
-        _ => false,
-    }
 }
 
 /// The zero time is null.

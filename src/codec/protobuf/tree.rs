@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use smallvec::SmallVec;
 
 use super::MAX_DEPTH;
-use super::decode::{numbered, time};
+use super::decode::{is_zero_field, numbered, time};
 use crate::codec::json::parse;
 use crate::codec::wire::{Malformed, Reader, Wire};
 use crate::model::duration::Duration;
@@ -108,31 +108,10 @@ fn run<'a>(
 
 /// A field's one value; `None`: it is no pointer and holds its zero, or is an always-there message that is empty.
 fn one(wire: Wire<'_>, field: &'static Field, depth: usize) -> Result<Option<Value>, Malformed> {
-    if !field.pointer {
-        let is_zero = match (wire, field.ty) {
-            (Wire::Bytes(_), Type::Bytes) => false,
-            (Wire::Bytes(raw), Type::Message(message)) => is_zero(raw, message)?,
-            (Wire::Bytes(text), _) => text.is_empty(),
-            (Wire::Varint(number) | Wire::Fixed64(number), _) => number == 0,
-            (Wire::Fixed32(number), _) => number == 0,
-        };
-        if is_zero {
-            return Ok(None);
-        }
+    if is_zero_field(wire, field)? {
+        return Ok(None);
     }
-    let value = single(wire, field.ty, depth)?;
-    let is_plain = !field.pointer && matches!(field.ty, Type::Message(message) if message.json == Json::Object);
-    Ok(Some(value).filter(|value| !(is_plain && value.as_object().is_some_and(Map::is_empty))))
-}
-
-/// Whether an always-there message is seen to be empty before it is decoded.
-fn is_zero(raw: &[u8], message: &'static Message) -> Result<bool, Malformed> {
-    Ok(match message.json {
-        Json::Object | Json::Time | Json::MicroTime | Json::Raw | Json::Items => raw.is_empty(),
-        Json::IntOrString => part(raw, 1)? == 0 && part(raw, 2)? == 0,
-        Json::Quantity => matches!(text(raw, 1)?, "" | "0"),
-        _ => false,
-    })
+    single(wire, field.ty, depth).map(Some)
 }
 
 fn single(wire: Wire<'_>, ty: Type, depth: usize) -> Result<Value, Malformed> {
