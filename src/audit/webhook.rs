@@ -6,27 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Request, Uri};
-use http_body_util::Full;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Deliver, Entry};
 use super::event::HEAD;
 use super::metrics::Metrics;
-use crate::auth::outward::access::Access;
-use crate::auth::outward::client::{Bounds, Client};
+use crate::auth::outward::client::Bounds;
+use crate::auth::outward::endpoint::{Endpoint, TRIES, Waits};
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
-use crate::model::duration::Duration as GoDuration;
 
 const PLUGIN: &str = "webhook";
 /// What one try may take.
 const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30), body: 3 << 20 };
-/// Tries of one batch, and the waits between them: each longer than the one before, and a bit of chance.
-const TRIES: u32 = 5;
-const FACTOR: f64 = 1.5;
-const JITTER: f64 = 0.2;
 /// Before and after the events of a list.
 const OPEN: &[u8] = b"{\"kind\":\"EventList\",\"apiVersion\":\"audit.k8s.io/v1\",\"metadata\":{},\"items\":[";
 const CLOSE: &[u8] = b"]}\n";
@@ -36,9 +28,7 @@ const CLOSE: &[u8] = b"]}\n";
 pub struct Webhook(Arc<Parts>);
 
 struct Parts {
-    access: Access,
-    client: Client,
-    url: Uri,
+    endpoint: Endpoint,
     /// The wait after the first try.
     wait: Duration,
     metrics: Metrics,
@@ -56,15 +46,8 @@ impl Webhook {
         clock: &Clock,
         entropy: &Entropy,
     ) -> Result<Self, String> {
-        let access = Access::from_kubeconfig(kubeconfig)?;
-        let security = Access::from_kubeconfig(kubeconfig)?.security;
-        let mark = if access.url.query().is_some() { '&' } else { '?' };
-        let time = GoDuration(i64::try_from(BOUNDS.time.as_nanos()).unwrap_or(i64::MAX));
-        let url = format!("{}{mark}timeout={time}", access.url);
         Ok(Self(Arc::new(Parts {
-            url: url.parse().map_err(|why| format!("{url:?}: {why}"))?,
-            client: Client::new(Arc::new(security), "kube-apiserver"),
-            access,
+            endpoint: Endpoint::from_kubeconfig(kubeconfig, BOUNDS)?,
             wait,
             metrics: metrics.clone(),
             clock: clock.clone(),
@@ -74,7 +57,7 @@ impl Webhook {
     }
 
     async fn send(&self, entries: Vec<Entry>) -> bool {
-        let (body, mut wait) = (list(&entries), self.0.wait);
+        let (body, mut waits) = (list(&entries), Waits::from(self.0.wait));
         for attempt in 1.. {
             let why = match self.attempt(body.clone()).await {
                 Ok(()) => return true,
@@ -86,21 +69,16 @@ impl Webhook {
             }
             tracing::warn!(why, "audit events are sent again");
             tokio::select! {
-                () = self.0.clock.sleep(self.0.entropy.jitter(wait, JITTER)) => {}
+                () = self.0.clock.sleep(waits.next(&self.0.entropy)) => {}
                 () = self.0.hurry.cancelled() => {}
             }
-            wait = wait.mul_f64(FACTOR);
         }
         unreachable!("the last try returns")
     }
 
     async fn attempt(&self, body: Bytes) -> Result<(), String> {
-        let mut request = Request::post(self.0.url.clone()).body(Full::new(body)).map_err(|why| why.to_string())?;
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(header) = self.0.access.authorization().await? {
-            request.headers_mut().insert(AUTHORIZATION, header);
-        }
-        let answer = self.0.client.send(request, BOUNDS).await.map_err(|failure| failure.text)?;
+        let endpoint = &self.0.endpoint;
+        let answer = endpoint.send(endpoint.post(body).await?).await.map_err(|failure| failure.text)?;
         if answer.status.is_success() { Ok(()) } else { Err(format!("the webhook answers {}", answer.status)) }
     }
 }

@@ -23,7 +23,7 @@ const NOT_UNDERSTOOD: [(&str, &[&str]); 2] =
 pub struct Access {
     /// With its path.
     pub url: Uri,
-    pub security: Security,
+    pub security: Arc<Security>,
     credential: Credential,
 }
 
@@ -74,7 +74,7 @@ impl Access {
             }
             _ => Credential::Nobody,
         };
-        Ok(Self { url, security, credential })
+        Ok(Self { url, security: Arc::new(security), credential })
     }
 
     /// What the `Authorization` header says; `None` when there is none.

@@ -1,13 +1,12 @@
 //! May they: a SubjectAccessReview about what nobody before has an opinion on.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use compact_str::CompactString;
-use jiff::Timestamp;
 
+use super::answers::Answers;
 use super::conditions::Conditions;
 use super::review::Reviewer;
 use crate::auth::authorizer::{
@@ -15,7 +14,7 @@ use crate::auth::authorizer::{
 };
 use crate::auth::identity::User;
 use crate::auth::metrics::Metrics;
-use crate::auth::token::remembered::{Remembered, digest_of_bytes};
+use crate::auth::token::remembered::digest_of_bytes;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::model::value::{Map, Text, Value, json};
@@ -45,12 +44,7 @@ pub struct AccessWebhook {
     reviewer: Reviewer,
     settings: Settings,
     clock: Clock,
-    answers: Remembered<Known>,
-}
-
-struct Known {
-    verdict: Verdict,
-    until: Timestamp,
+    answers: Answers<Verdict>,
 }
 
 impl AccessWebhook {
@@ -63,7 +57,7 @@ impl AccessWebhook {
         }
         let kind = ("authorization.k8s.io", version, "SubjectAccessReview");
         let reviewer = Reviewer::new(kubeconfig, kind, settings.timeout, clock, entropy)?;
-        Ok(Self { reviewer, settings, clock: clock.clone(), answers: Remembered::default() })
+        Ok(Self { reviewer, settings, clock: clock.clone(), answers: Answers::new(clock) })
     }
 
     fn failed(&self, why: String) -> Verdict {
@@ -121,8 +115,8 @@ impl Remote for AccessWebhook {
             }
         }
         let digest = digest_of_bytes(spec.to_string().as_bytes());
-        if let Some(known) = self.answers.get(&digest).filter(|known| self.clock.now() < known.until) {
-            return known.verdict.clone();
+        if let Some(verdict) = self.answers.get(&digest) {
+            return verdict;
         }
         let verdict = match self.ask(&spec).await {
             Ok(verdict) => verdict,
@@ -130,10 +124,8 @@ impl Remote for AccessWebhook {
         };
         let allows = verdict.is_allowed() || verdict.error.is_some();
         let ttl = if allows { self.settings.authorized_ttl } else { self.settings.unauthorized_ttl };
-        if !ttl.is_zero() && chosen(attributes) < LONGEST_REMEMBERED {
-            let now = self.clock.now();
-            let until = now.checked_add(ttl).unwrap_or(now);
-            self.answers.put(digest, Arc::new(Known { verdict: verdict.clone(), until }));
+        if chosen(attributes) < LONGEST_REMEMBERED {
+            self.answers.put(digest, verdict.clone(), ttl);
         }
         verdict
     }
@@ -222,6 +214,8 @@ fn chosen(attributes: &Attributes<'_>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::auth::authorizer::{AlwaysAllow, AlwaysDeny, Chain, Link};
     use crate::auth::webhook::testing::Hook;

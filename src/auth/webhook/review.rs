@@ -1,20 +1,17 @@
 //! One question to a webhook: an object is posted to its address, and comes back with a status.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Request, StatusCode, Uri};
-use http_body_util::Full;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
 
-use crate::auth::outward::access::Access;
-use crate::auth::outward::client::{Answer, Bounds, Client, Sort};
+use crate::auth::outward::client::{Answer, Bounds, Sort};
+use crate::auth::outward::endpoint::{Endpoint, TRIES, Waits};
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::codec::json::parse::parse;
-use crate::model::duration::Duration as GoDuration;
 use crate::model::gotext;
 use crate::model::value::Value;
 
@@ -22,21 +19,14 @@ use crate::model::value::Value;
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of an answer.
 const ANSWER: usize = 3 << 20;
-/// Tries of one question, and the waits between them: each longer than the one before, and a bit of chance.
-const TRIES: u32 = 5;
 /// The first wait, where nothing else is said.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-const FACTOR: f64 = 1.5;
-const JITTER: f64 = 0.2;
 /// Bytes of an answer's text that an error shows.
 const SHOWN: usize = 2048;
 
 /// Where questions of one kind are asked.
 pub struct Reviewer {
-    access: Access,
-    client: Client,
-    url: Uri,
-    time: Duration,
+    endpoint: Endpoint,
     clock: Clock,
     entropy: Entropy,
     /// `authorization.k8s.io/v1` and `SubjectAccessReview`.
@@ -68,16 +58,8 @@ impl Reviewer {
         clock: &Clock,
         entropy: &Entropy,
     ) -> Result<Self, String> {
-        let access = Access::from_kubeconfig(kubeconfig)?;
-        let security = Access::from_kubeconfig(kubeconfig)?.security;
-        let nanos = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-        let mark = if access.url.query().is_some() { '&' } else { '?' };
-        let url = format!("{}{mark}timeout={}", access.url, GoDuration(nanos));
         Ok(Self {
-            url: url.parse().map_err(|why| format!("{url:?}: {why}"))?,
-            client: Client::new(Arc::new(security), "kube-apiserver"),
-            access,
-            time,
+            endpoint: Endpoint::from_kubeconfig(kubeconfig, Bounds { time, body: ANSWER })?,
             clock: clock.clone(),
             entropy: entropy.clone(),
             version: format!("{group}/{version}"),
@@ -99,7 +81,7 @@ impl Reviewer {
     /// The `status` of the answer. Asked again while the webhook is overburdened or the connection breaks.
     pub async fn ask(&self, review: &Value) -> Result<Value, Unanswered> {
         let body = Bytes::from(format!("{review}\n"));
-        let mut wait = self.wait;
+        let mut waits = Waits::from(self.wait);
         for attempt in 1.. {
             match self.attempt(body.clone()).await {
                 Outcome::Answered(status) => return Ok(status),
@@ -109,26 +91,19 @@ impl Reviewer {
                 }
                 Outcome::Failed { .. } => {}
             }
-            self.clock.sleep(self.entropy.jitter(wait, JITTER)).await;
-            wait = wait.mul_f64(FACTOR);
+            self.clock.sleep(waits.next(&self.entropy)).await;
         }
         unreachable!("the last try returns")
     }
 
     async fn attempt(&self, body: Bytes) -> Outcome {
         let fail = |why: String| Outcome::Failed { why, again: false, timed_out: false };
-        let mut request = match Request::post(self.url.clone()).body(Full::new(body)) {
+        let mut request = match self.endpoint.post(body).await {
             Ok(request) => request,
-            Err(why) => return fail(why.to_string()),
-        };
-        let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*"));
-        match self.access.authorization().await {
-            Ok(header) => header.into_iter().for_each(|header| drop(headers.insert(AUTHORIZATION, header))),
             Err(why) => return fail(why),
-        }
-        match self.client.send(request, Bounds { time: self.time, body: ANSWER }).await {
+        };
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json, */*"));
+        match self.endpoint.send(request).await {
             Ok(answer) => self.read(&answer),
             Err(failure) => Outcome::Failed {
                 why: failure.text,

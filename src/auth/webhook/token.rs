@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use compact_str::CompactString;
-use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
+use super::answers::Answers;
 use super::review::{Reviewer, TIMEOUT};
 use crate::auth::authenticator::RemoteTokens;
 use crate::auth::identity::{Extra, Identity, User};
-use crate::auth::token::remembered::{Digest, Remembered, digest_of_bytes};
+use crate::auth::token::remembered::{Digest, digest_of_bytes};
 use crate::auth::token::verify::{Accepted, intersect};
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -24,17 +24,11 @@ pub struct TokenWebhook {
     reviewer: Reviewer,
     /// How long an answer counts; errors are not remembered.
     ttl: Duration,
-    clock: Clock,
-    answers: Remembered<Known>,
+    answers: Answers<Option<Accepted>>,
     asking: Mutex<HashMap<Digest, Arc<OnceCell<Outcome>>>>,
 }
 
 type Outcome = Result<Option<Accepted>, String>;
-
-struct Known {
-    answer: Option<Accepted>,
-    until: Timestamp,
-}
 
 impl TokenWebhook {
     /// `version`: `v1` or `v1beta1`, of the reviews; `ttl`: how long an answer counts.
@@ -52,8 +46,7 @@ impl TokenWebhook {
         }
         let kind = ("authentication.k8s.io", version, "TokenReview");
         let reviewer = Reviewer::new(kubeconfig, kind, TIMEOUT, clock, entropy)?;
-        let clock = clock.clone();
-        Ok(Self { reviewer, ttl, clock, answers: Remembered::default(), asking: Mutex::default() })
+        Ok(Self { reviewer, ttl, answers: Answers::new(clock), asking: Mutex::default() })
     }
 
     async fn ask(&self, token: &str, wanted: &[CompactString], own: &Arc<[CompactString]>) -> Outcome {
@@ -91,8 +84,8 @@ impl TokenWebhook {
 impl RemoteTokens for TokenWebhook {
     async fn authenticate(&self, token: &str, wanted: &[CompactString], own: &Arc<[CompactString]>) -> Outcome {
         let digest = digest_of_bytes(&question(token, wanted));
-        if let Some(known) = self.answers.get(&digest).filter(|known| self.clock.now() < known.until) {
-            return Ok(known.answer.clone());
+        if let Some(answer) = self.answers.get(&digest) {
+            return Ok(answer);
         }
         let shared = self.asking().entry(digest).or_default().clone();
         let outcome = shared.get_or_init(|| self.ask(token, wanted, own)).await.clone();
@@ -100,10 +93,8 @@ impl RemoteTokens for TokenWebhook {
         if asking.get(&digest).is_some_and(|current| Arc::ptr_eq(current, &shared)) {
             asking.remove(&digest);
             drop(asking);
-            if let (Ok(answer), false) = (&outcome, self.ttl.is_zero()) {
-                let now = self.clock.now();
-                let until = now.checked_add(self.ttl).unwrap_or(now);
-                self.answers.put(digest, Arc::new(Known { answer: answer.clone(), until }));
+            if let Ok(answer) = &outcome {
+                self.answers.put(digest, answer.clone(), self.ttl);
             }
         }
         outcome
