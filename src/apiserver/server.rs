@@ -173,7 +173,7 @@ impl Server {
         if let ("watch", Wanted::Resource(resource)) = (attributes.verb, &attributes.target) {
             held.watching = self.fairness.watch(resource);
         }
-        caller.agent = agent(header(head, "user-agent")).into();
+        caller.agent = header(head, "user-agent").into();
         let exchange = Exchange { server: self, head, query, body: Some(body), caller, record, held };
         let limit = if seats::is_long(route) { Duration::from_secs(u32::MAX.into()) } else { self.limits.request };
         (marks, exchange.serve(connection, route, arrived + limit).await)
@@ -274,11 +274,6 @@ fn requirements(fields: &FieldSelector) -> Vec<Requirement> {
         values: vec![term.value.clone()],
     };
     fields.terms().iter().map(requirement).collect()
-}
-
-/// The field manager that a User-Agent stands for is what comes before the first slash.
-fn agent(user_agent: &str) -> &str {
-    user_agent
 }
 
 /// Adds what the caller is warned of (RFC 7234, code 299), within bounds.

@@ -8,17 +8,16 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use crate::controllers::conditions;
+use crate::controllers::endpoints::slices::SERVICE_NAME;
 use crate::controllers::harness::{Change, Controller, Cut, Cx, Follows, Keys, Next};
 use crate::controllers::item::Item;
 use crate::controllers::resources::{API_SERVICES, ENDPOINT_SLICES, SERVICES};
+use crate::model::condition;
 use crate::model::gotext::quote;
 use crate::model::status::{Outcome, Result};
 use crate::model::value::{Value, json};
 
 const CONDITION: &str = "Available";
-/// On slices: whose they are.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Key: an APIService.
 #[derive(Default)]
@@ -60,20 +59,10 @@ impl Controller for ApiServices {
             Some((reason, message)) => ("False", reason, message),
             None => ("True", "Local", "Local APIServices are always available".to_owned()),
         };
-        let known = conditions::find(item.status(), CONDITION);
-        if known
-            .is_some_and(|known| known["status"] == status && known["reason"] == reason && known["message"] == message)
-        {
+        let condition = json!({"type": CONDITION, "status": status, "reason": reason, "message": message});
+        if !condition::set(&mut item.value["status"], condition, cx.now()) {
             return Ok(Next::Done);
         }
-        let since = known.filter(|known| known["status"] == status).map(|known| known["lastTransitionTime"].clone());
-        let since = since.unwrap_or_else(|| json!(cx.now().to_text()));
-        let mut all = conditions::all(item.status());
-        conditions::remove(&mut all, CONDITION);
-        all.push(json!({
-            "type": CONDITION, "status": status, "lastTransitionTime": since, "reason": reason, "message": message,
-        }));
-        item.value["status"]["conditions"] = all.into();
         cx.update(item.target().part("status"), &item.value).await.unless_gone().map(|_| Next::Done)
     }
 }
@@ -134,6 +123,7 @@ fn no_endpoint(cut: &Cut, namespace: &str, name: &str, port: &Value) -> Result<O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controllers::conditions;
     use crate::controllers::serving::{self, MANAGER};
     use crate::controllers::testing::World;
 

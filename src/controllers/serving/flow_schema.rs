@@ -6,9 +6,9 @@ use crate::controllers::conditions;
 use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::Item;
 use crate::controllers::resources::{FLOW_SCHEMAS, PRIORITY_LEVELS};
-use crate::model::gotext;
 use crate::model::status::{Outcome, Result};
 use crate::model::value::json;
+use crate::model::{condition, gotext};
 
 const CONDITION: &str = "Dangling";
 /// Under which stock applies the condition.
@@ -48,17 +48,12 @@ impl Controller for FlowSchemas {
             "This FlowSchema references the PriorityLevelConfiguration object named {} {rest}",
             gotext::quote(level)
         );
-        let known = conditions::find(schema.status(), CONDITION);
-        if known
-            .is_some_and(|known| known["status"] == status && known["reason"] == reason && known["message"] == message)
-        {
+        let mut told = schema.status().clone();
+        let condition = json!({"type": CONDITION, "status": status, "reason": reason, "message": message});
+        if !condition::set(&mut told, condition, cx.now()) {
             return Ok(Next::Done);
         }
-        let since = known.filter(|known| known["status"] == status).map(|known| known["lastTransitionTime"].clone());
-        let since = since.unwrap_or_else(|| json!(cx.now().to_text()));
-        let condition = json!({
-            "type": CONDITION, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
-        });
+        let condition = conditions::find(&told, CONDITION);
         let wanted = json!({
             "apiVersion": schema.storage.kind.group_version().to_string(), "kind": "FlowSchema",
             "metadata": {"name": key}, "status": {"conditions": [condition]},
