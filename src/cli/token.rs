@@ -12,6 +12,7 @@ use crate::auth::token::bootstrap_secret::BootstrapSecret;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::nodes::invite::{JOINING, invite};
+use crate::nodes::kubeadm::Cluster;
 use crate::remote::access::Access;
 use crate::remote::api::Api;
 use crate::remote::error::RemoteError;
@@ -45,6 +46,9 @@ pub struct Create {
     /// What people should know of it.
     #[arg(long, value_name = "TEXT", default_value = "")]
     description: String,
+    /// Print the command by which a machine joins with it, in place of the token.
+    #[arg(long)]
+    print_join_command: bool,
 }
 
 pub fn run(action: &Action) -> ExitCode {
@@ -55,10 +59,15 @@ pub fn run(action: &Action) -> ExitCode {
 
 async fn create(options: &Create) -> Result<(), RemoteError> {
     let path = options.kubeconfig.clone().unwrap_or_else(|| options.data_dir.join("admin.kubeconfig"));
-    let api = Api::new(&Access::from_kubeconfig(&path)?, &Arc::new(Catalog::builtin()), "monokube")?;
+    let access = Access::from_kubeconfig(&path)?;
+    let api = Api::new(&access, &Arc::new(Catalog::builtin()), "monokube")?;
     let secret = options.secret(&Clock::machine(), &Entropy::machine()).map_err(RemoteError::Access)?;
+    let cluster = Cluster::of(&api, &access).await?;
+    cluster.publish(&api).await?;
     invite(&api, &secret).await?;
-    say(&format!("{}\n", secret.token()));
+    let join = || cluster.join_command(&secret.token()).map_err(|why| RemoteError::Access(why.to_string()));
+    let said = if options.print_join_command { join()? } else { secret.token() };
+    say(&format!("{said}\n"));
     Ok(())
 }
 

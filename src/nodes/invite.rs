@@ -8,9 +8,9 @@ use crate::remote::error::Result;
 
 /// The group of tokens by which nodes join.
 pub const JOINING: &str = "system:bootstrappers:kubeadm:default-node-token";
-const NODES: &str = "system:nodes";
+pub(super) const NODES: &str = "system:nodes";
 const BINDINGS: &str = "clusterrolebindings";
-const RBAC: &str = "rbac.authorization.k8s.io";
+pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// (binding, role, group)
 const ALLOWED: [(&str, &str, &str); 3] = [

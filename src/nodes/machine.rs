@@ -7,7 +7,7 @@ use crate::model::quantity::Quantity;
 use crate::model::value::{Map, Value, json};
 
 /// The version that nodes claim.
-const VERSION: &str = "v1.36.3";
+pub const VERSION: &str = "v1.36.3";
 /// Nodes' addresses begin after it: a range that no real network has (RFC 2544), for 131,071 nodes.
 const FIRST: u32 = u32::from_be_bytes([198, 18, 0, 0]);
 pub const MOST: u32 = (1 << 17) - 1;
