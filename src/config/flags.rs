@@ -10,6 +10,9 @@ use ipnet::IpNet;
 use super::audit::AuditFlags;
 use super::identity::IdentityFlags;
 
+/// With those that nodes join by, which are off by default in stock: kubeadm sets the same.
+const CONTROLLERS: &str = "*,bootstrapsigner,tokencleaner";
+
 /// Flags of `monokube server`; only `--data-dir` is usually given.
 #[derive(Args, Clone, Debug)]
 #[command(next_line_help = true)]
@@ -73,7 +76,7 @@ pub struct Flags {
     #[arg(long, value_name = "DURATION", default_value = "1h0m0s")]
     pub event_ttl: String,
     /// Controllers to run: names, `*` for those on by default, `-name` for all but that one.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "*", allow_hyphen_values = true)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = CONTROLLERS, allow_hyphen_values = true)]
     pub controllers: Vec<String>,
     /// Whether to run the scheduler.
     #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
@@ -136,7 +139,10 @@ mod tests {
     #[test]
     fn no_flag_is_needed_and_stock_forms_are_taken() {
         let plain = Program::parse_from(["monokube"]).flags;
-        assert_eq!((plain.secure_port, plain.controllers.as_slice()), (6443, &["*".to_owned()][..]));
+        assert_eq!(
+            (plain.secure_port, plain.controllers.as_slice()),
+            (6443, &["*", "bootstrapsigner", "tokencleaner"].map(str::to_owned)[..])
+        );
         let line =
             "monokube --controllers=-job,namespace --scheduler=false --allow-privileged --authorization-mode=RBAC";
         let flags = Program::parse_from(line.split(' ')).flags;
