@@ -3,11 +3,11 @@ SHELL := /bin/bash
 CARGO ?= cargo
 # Where the recordings of a stock server are, for `make parity`.
 SHARED ?= ../shared
-NODES ?= 3
 DATA ?= data
 
-.PHONY: run build test parity clients fuzz bench clean
+.PHONY: run build test parity clients nodes nodes-down conformance smoke-nodes fuzz bench clean
 
+run: NODES ?= 3
 run: ## start a control plane with simulated nodes
 	tools/setup build
 	$(CARGO) build --release --locked
@@ -35,6 +35,23 @@ clients: ## programs on real client libraries (client-go, Python, kube-rs) again
 	tools/setup build
 	$(CARGO) build --release --locked
 	tools/clients
+
+nodes: NODES ?= 2
+nodes: ## NODES stock nodes (containerd, kubelet, kube-proxy, CoreDNS) on this machine, as root; PROGRAM: the monokube to try
+	tests/nodes/build nodes
+	$(if $(PROGRAM),,$(CARGO) build --release --locked)
+	tests/nodes/up $(NODES)
+
+nodes-down: ## takes them down and leaves nothing behind
+	tests/nodes/down
+
+conformance: ## specs of the upstream suite against `make nodes`, all or FOCUS=REGEXP; writes docs/conformance.md
+	tests/nodes/build suite
+	tests/nodes/conformance
+
+smoke-nodes: ## a spec or two of each area against `make nodes`
+	tests/nodes/build suite
+	tests/nodes/conformance tests/nodes/smoke
 
 fuzz: ## every fuzz target for FUZZ_SECONDS seconds
 	tools/fuzz
