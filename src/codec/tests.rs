@@ -34,6 +34,16 @@ fn aggregated_discovery_is_the_same_in_protobuf() {
     }
 }
 
+/// Clients that prefer protobuf ask for a version's resources in it, too.
+#[test]
+fn the_verbs_of_a_resource_are_a_message_of_their_own() {
+    let resource =
+        json!({"kind": "", "name": "pods", "namespaced": false, "singularName": "", "verbs": ["get", "list"]});
+    let raw = encode::encode(&resource, message("k8s.io.apimachinery.pkg.apis.meta.v1.APIResource")).expect("encodes");
+    let verbs = b"\x22\x0b\x0a\x03get\x0a\x04list";
+    assert!(raw.windows(verbs.len()).any(|window| window == verbs), "{raw:02x?}");
+}
+
 #[test]
 fn every_message_round_trips() {
     for of in MESSAGES {
