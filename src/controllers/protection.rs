@@ -1,11 +1,11 @@
-//! Volumes and claims that are in use stay until they are not: a finalizer holds them.
+//! Volumes, claims and classes of their attributes that are in use stay until they are not: a finalizer holds them.
 
 use async_trait::async_trait;
 
 use super::harness::{Change, Controller, Cut, Cx, Follows, Keys, Next};
-use super::item::Item;
+use super::item::{Item, view};
 use super::pods::Pod;
-use super::resources::{CLAIMS, Name, PODS, VOLUMES};
+use super::resources::{ATTRIBUTES_CLASSES, CLAIMS, Name, PODS, VOLUMES};
 use crate::cache::index::{POD_CLAIM, claim_of};
 use crate::cache::object::{Key, Object};
 use crate::codec::protobuf::view::View;
@@ -15,12 +15,16 @@ use crate::model::value::Value;
 
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
 const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
+const CLASS_FINALIZER: &str = "kubernetes.io/vac-protection";
 
 /// Key: a claim. It is in use while a pod that is on a node names it.
 pub struct ClaimProtection;
 
 /// Key: a volume. It is in use while it is bound.
 pub struct VolumeProtection;
+
+/// Key: a class of volume attributes. It is in use while a claim or a volume names it.
+pub struct AttributesClassProtection;
 
 #[async_trait]
 impl Controller for ClaimProtection {
@@ -66,6 +70,50 @@ impl Controller for VolumeProtection {
         let used = |volume: &Item| volume.status()["phase"] == "Bound";
         protect(cx, &cut, &VOLUMES, key, VOLUME_FINALIZER, used).await.map(|()| Next::Done)
     }
+}
+
+#[async_trait]
+impl Controller for AttributesClassProtection {
+    fn follows(&self) -> Follows {
+        Follows::these(&[&ATTRIBUTES_CLASSES, &CLAIMS, &VOLUMES])
+    }
+
+    fn triggers(&self, change: &Change<'_>, keys: &mut Keys) {
+        if change.is_of(&ATTRIBUTES_CLASSES) {
+            claimed_for(change, CLASS_FINALIZER, keys);
+            return;
+        }
+        // What named a class may have let go of it.
+        let Some(view) = change.previous.and_then(|object| change.view(object)) else { return };
+        for name in classes(view) {
+            let class = change.registry.cache.get(&ATTRIBUTES_CLASSES.full, "", name);
+            if class.is_ok_and(|class| class.is_some_and(|class| class.is_deleting())) {
+                keys.add(name);
+            }
+        }
+    }
+
+    async fn reconcile(&self, cx: &Cx, key: &str) -> Result<Next> {
+        let cut = cx.cut(&[&ATTRIBUTES_CLASSES, &CLAIMS, &VOLUMES])?;
+        let names = |resource: &Name, class: &Item| {
+            let shelf = cut.shelf(resource);
+            let mut views = shelf.iter(None).filter_map(|object| view(shelf, object));
+            views.any(|view| classes(view).any(|name| name == class.name()))
+        };
+        let used = |class: &Item| names(&CLAIMS, class) || names(&VOLUMES, class);
+        protect(cx, &cut, &ATTRIBUTES_CLASSES, key, CLASS_FINALIZER, used).await.map(|()| Next::Done)
+    }
+}
+
+/// The classes that a claim or a volume names: the one it wants, the one it has, and the one it is on the way to.
+fn classes(view: View<'_>) -> impl Iterator<Item = &str> {
+    let status = view.at("status");
+    let names = [
+        view.at("spec").text("volumeAttributesClassName"),
+        status.text("currentVolumeAttributesClassName"),
+        status.at("modifyVolumeStatus").text("targetVolumeAttributesClassName"),
+    ];
+    names.into_iter().filter(|name| !name.is_empty())
 }
 
 /// An object that wants the finalizer, or may be done with it.
@@ -166,5 +214,31 @@ mod tests {
         world.merge(VOLUMES.at("", "v").part("status"), json!({"status": {"phase": "Released"}})).await;
         world.settle().await;
         assert_eq!(world.names(&VOLUMES), [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_class_stays_while_a_claim_names_it() {
+        let world = World::with(&["volumeattributesclass-protection-controller"]).await;
+        for name in ["used", "free"] {
+            world
+                .create(
+                    &ATTRIBUTES_CLASSES,
+                    json!({"metadata": {"name": name}, "driverName": "d", "parameters": {"a": "b"}}),
+                )
+                .await;
+        }
+        let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+            "volumeAttributesClassName": "used"});
+        world.create(&CLAIMS, json!({"metadata": {"name": "c", "namespace": "d"}, "spec": spec})).await;
+        world.settle().await;
+        for name in ["used", "free"] {
+            assert_eq!(world.get(&ATTRIBUTES_CLASSES, "", name)["metadata"]["finalizers"], json!([CLASS_FINALIZER]));
+            world.delete(ATTRIBUTES_CLASSES.at("", name)).await;
+        }
+        world.settle().await;
+        assert_eq!(world.names(&ATTRIBUTES_CLASSES), ["used"]);
+        world.delete(CLAIMS.at("d", "c")).await;
+        world.settle().await;
+        assert_eq!(world.names(&ATTRIBUTES_CLASSES), [""; 0]);
     }
 }

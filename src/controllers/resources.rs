@@ -28,6 +28,7 @@ pub static CRON_JOBS: Name = Name::new("batch", "cronjobs");
 pub static CLAIMS: Name = Name::core("persistentvolumeclaims");
 pub static VOLUMES: Name = Name::core("persistentvolumes");
 pub static STORAGE_CLASSES: Name = Name::new("storage.k8s.io", "storageclasses");
+pub static ATTRIBUTES_CLASSES: Name = Name::new("storage.k8s.io", "volumeattributesclasses");
 pub static SERVICE_CIDRS: Name = Name::new("networking.k8s.io", "servicecidrs");
 pub static IP_ADDRESSES: Name = Name::new("networking.k8s.io", "ipaddresses");
 pub static SECRETS: Name = Name::core("secrets");

@@ -28,7 +28,7 @@ use super::node::ipam::NodeIpam;
 use super::node::lifecycle::NodeLifecycle;
 use super::node::ttl::Ttl;
 use super::pod_gc::PodGc;
-use super::protection::{ClaimProtection, VolumeProtection};
+use super::protection::{AttributesClassProtection, ClaimProtection, VolumeProtection};
 use super::replicaset::ReplicaSets;
 use super::resource_claim::ResourceClaims;
 use super::resourcequota::ResourceQuotas;
@@ -350,6 +350,14 @@ pub static CONTROLLERS: &[Row] = &[
         workers: 5,
         by_default: true,
         build: |_| Some(Box::new(Ttl::default())),
+    },
+    Row {
+        name: "volumeattributesclass-protection-controller",
+        alias: "volumeattributesclass-protection-controller",
+        account: "volumeattributesclass-protection-controller",
+        workers: 1,
+        by_default: true,
+        build: |_| Some(Box::new(AttributesClassProtection)),
     },
 ];
 
