@@ -168,7 +168,8 @@ fn shorten(value: &mut Value, wanted: Option<i64>) -> Graceful {
     Graceful::Seconds(shorter)
 }
 
-fn preconditions(at: &Address, value: &Value, options: &DeleteOptions) -> Result<()> {
+/// Refuses to delete another object, or another version of it, than was meant.
+pub(super) fn preconditions(at: &Address, value: &Value, options: &DeleteOptions) -> Result<()> {
     let kind = at.resource.storage.as_ref().map_or(&at.resource.kind, |s| &s.kind);
     let named = GroupResource::new(&kind.group, &kind.kind);
     if let Some(uid) = &options.uid

@@ -1,6 +1,9 @@
 //! Eviction: a delete of a pod that its disruption budget must allow.
 
+use std::sync::Arc;
+
 use super::core::Registry;
+use super::delete::preconditions;
 use super::options::{DeleteOptions, WriteOptions};
 use super::request::{Address, Caller, Deleted};
 use super::write::{Change, Edited};
@@ -42,7 +45,31 @@ impl Registry {
         if !is_past_budget(&value) {
             self.charge(caller, at, &pod, &value, options).await?;
         }
-        self.delete(caller, &pod_at, options).await
+        if !options.dry_run.is_empty() {
+            return self.delete(caller, &pod_at, options).await;
+        }
+        let marked = self.mark(caller, &pod_at, options).await?;
+        let mut options = options.clone();
+        if options.resource_version.is_some() {
+            options.resource_version = Some(marked.revision.to_string());
+        }
+        self.delete(caller, &pod_at, &options).await
+    }
+
+    /// Says in the pod's status why it goes: its owner may not count that as a failure. Refused where the delete would
+    /// be. Gives the pod as it is then.
+    async fn mark(&self, caller: &mut Caller, pod_at: &Address, options: &DeleteOptions) -> Result<Arc<Object>> {
+        let mut status_at = pod_at.clone();
+        status_at.subresource = "status".into();
+        let now = self.now();
+        let edit = |live: &Value| {
+            preconditions(pod_at, live, options)?;
+            let mut object = live.clone();
+            condition::set(&mut object["status"], evicting(), now);
+            Ok(Edited { object, owned: true, warnings: Vec::new() })
+        };
+        let written = self.update(caller, &status_at, Change::Edit(&edit), &WriteOptions::default(), false).await?;
+        Ok(written.object)
     }
 
     /// Takes one disruption from the pod's budget.
@@ -80,6 +107,11 @@ impl Registry {
         let write = WriteOptions { dry_run: options.dry_run.clone(), ..WriteOptions::default() };
         self.update(caller, &at_budget, Change::Edit(&edit), &write, false).await.map(|_| ())
     }
+}
+
+fn evicting() -> Value {
+    json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting"})
 }
 
 /// Whether a budget has no say: the pod does not run, or is on its way out.
@@ -162,6 +194,37 @@ fn refused(cause: String, seconds: u32) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::identity::User;
+    use crate::registry::client::Target;
+    use crate::registry::fixture;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_evicted_pod_says_so_while_it_ends() {
+        let client = fixture::client().await;
+        let registry = client.registry();
+        let pod = Target::new("", "pods", "default", "p");
+        let spec = json!({"nodeName": "n", "containers": [{"name": "c", "image": "i"}]});
+        let made = client.create(pod, &json!({"metadata": {"name": "p"}, "spec": spec})).await.expect("a pod");
+        registry.fresh().await.expect("in the cache");
+        let pods = registry.catalog.load().preferred(&GroupResource::new("", "pods")).cloned().expect("pods");
+        let mut at = Address::new(&pods, "default", "p");
+        at.subresource = "eviction".into();
+        let mut caller = Caller::new(User::new("u", &[]), "kubectl");
+        let eviction = json!({"metadata": {"name": "p"}});
+        let other = DeleteOptions { uid: Some("other".into()), ..DeleteOptions::default() };
+        let refused = registry.evict(&mut caller, &at, &eviction, &other).await.expect_err("another pod");
+        assert!(refused.message.starts_with("Operation cannot be fulfilled on Pod \"p\": the UID"), "{refused}");
+        let known =
+            DeleteOptions { resource_version: Some(made.object.revision.to_string()), ..DeleteOptions::default() };
+        registry.evict(&mut caller, &at, &eviction, &known).await.expect("evicted");
+        let pod = fixture::value(registry, "", "pods", &client.get(pod).await.expect("still there"));
+        assert!(object::is_deleting(&pod));
+        let condition = &pod["status"]["conditions"][0];
+        assert_eq!(
+            (&condition["type"], &condition["reason"]),
+            (&json!("DisruptionTarget"), &json!("EvictionByEvictionAPI"))
+        );
+    }
 
     #[test]
     fn a_budget_is_charged_once_and_then_refuses() {

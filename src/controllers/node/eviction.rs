@@ -15,6 +15,7 @@ use crate::controllers::events::{Kind, Regarding};
 use crate::controllers::harness::{Change, Controller, Cx, Follows, Keys, Next};
 use crate::controllers::item::{Item, view};
 use crate::controllers::resources::{NODES, PODS};
+use crate::model::object;
 use crate::model::status::{Outcome, Result};
 use crate::model::value::{Value, json};
 use crate::registry::options::DeleteOptions;
@@ -136,6 +137,7 @@ async fn evict(cx: &Cx, pod: &Item, key: &str) -> Result<()> {
     let condition = json!({
         "type": "DisruptionTarget",
         "status": "True",
+        "observedGeneration": object::generation(&pod.value),
         "reason": "DeletionByTaintManager",
         "message": "Taint manager: deleting due to NoExecute taint",
         "lastTransitionTime": cx.now().to_text().as_str(),
