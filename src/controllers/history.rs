@@ -6,10 +6,12 @@ use super::item::Item;
 use super::resources::CONTROLLER_REVISIONS;
 use crate::cache::index::OWNER;
 use crate::cache::shelf::Shelf;
+use crate::codec::json::dense::expand;
 use crate::model::object;
 use crate::model::status::{Outcome, Result};
 use crate::model::value::{Map, Value, json};
 use crate::registry::options::DeleteOptions;
+use crate::schema::table;
 
 /// The label by which pods and revisions name a template.
 pub const HASH: &str = "controller-revision-hash";
@@ -82,9 +84,13 @@ fn list(owner: &Item, shelf: &Shelf) -> Result<Vec<Item>> {
     Ok(all)
 }
 
-/// A patch that takes the owner back to its template.
+/// A patch that takes the owner back to its template, as the API writes it: clients compare it with their own, byte by
+/// byte, and there it has structs that are empty (`resources: {}`).
 fn data(owner: &Item) -> Value {
     let mut template = owner.spec()["template"].clone();
+    if let Some(shape) = table::message("k8s.io.api.core.v1.PodTemplateSpec") {
+        template = expand(&template, shape);
+    }
     template["$patch"] = "replace".into();
     json!({"spec": {"template": template}})
 }
