@@ -77,18 +77,18 @@ fn decisions(c: &mut Criterion) {
     let group = json!({"kind": "Group", "name": "system:authenticated"});
     let one_role = with_bindings(|_| group.clone(), |_| "system:basic-user".into());
     let many_roles = with_bindings(|_| group.clone(), |n| format!("role-{n}"));
-    let roles: Vec<Value> = (0..BINDINGS)
-        .map(|n| {
-            let rule = json!({"verbs": ["get"], "apiGroups": ["example.com"], "resources": [format!("r{n}")]});
-            json!({"metadata": {"name": format!("role-{n}")}, "rules": [rule]})
-        })
-        .collect();
-    many_roles.apply(roles.iter().map(|object| (Kind::ClusterRole, None, Some(object))));
+    many_roles.apply(roles(|n| rule("get", &format!("r{n}"), &[])).iter().map(of_cluster));
+    let same_resource = with_bindings(|_| group.clone(), |n| format!("role-{n}"));
+    same_resource.apply(roles(|n| rule("get", "pods", &[&format!("p{n}")])).iter().map(of_cluster));
+    let all_allow = with_bindings(|_| group.clone(), |n| format!("role-{n}"));
+    all_allow.apply(roles(|_| rule("get", "pods", &[])).iter().map(of_cluster));
     for (name, rbac) in [
         ("stock's roles", bootstrapped()),
         ("10,000 bindings of others", users),
         ("10,000 bindings of everybody to one role", one_role),
         ("10,000 bindings of everybody to as many roles", many_roles),
+        ("10,000 bindings of everybody to as many roles for one pod each", same_resource),
+        ("10,000 bindings of everybody to as many roles for all pods", all_allow),
     ] {
         let chain = Chain::new(vec![Arc::new(rbac)]);
         assert!(ask(&chain, "get").expect("at once").is_allowed());
@@ -96,6 +96,41 @@ fn decisions(c: &mut Criterion) {
         c.bench_function(&format!("allowed: {name}"), |b| b.iter(|| black_box(ask(&chain, "get"))));
         c.bench_function(&format!("refused: {name}"), |b| b.iter(|| black_box(ask(&chain, "delete"))));
     }
+}
+
+/// One role more or less where there are 10,000, and one binding.
+fn changes(c: &mut Criterion) {
+    let group = json!({"kind": "Group", "name": "system:authenticated"});
+    let rbac = with_bindings(|_| group.clone(), |n| format!("role-{n}"));
+    rbac.apply(roles(|n| rule("get", &format!("r{n}"), &[])).iter().map(of_cluster));
+    let (role, bound) = (
+        json!({"metadata": {"name": "more"}, "rules": [rule("get", "pods", &[])]}),
+        binding("more", "", "more", &group),
+    );
+    c.bench_function("a role comes and goes among 10,000", |b| {
+        b.iter(|| {
+            rbac.apply([(Kind::ClusterRole, None, Some(&role))]);
+            rbac.apply([(Kind::ClusterRole, Some(&role), None)]);
+        });
+    });
+    c.bench_function("a binding comes and goes among 10,000 of one group", |b| {
+        b.iter(|| {
+            rbac.apply([(Kind::ClusterRoleBinding, None, Some(&bound))]);
+            rbac.apply([(Kind::ClusterRoleBinding, Some(&bound), None)]);
+        });
+    });
+}
+
+fn rule(verb: &str, resource: &str, names: &[&str]) -> Value {
+    json!({"verbs": [verb], "apiGroups": ["", "example.com"], "resources": [resource], "resourceNames": names.to_vec()})
+}
+
+fn roles(rule: impl Fn(usize) -> Value) -> Vec<Value> {
+    (0..BINDINGS).map(|n| json!({"metadata": {"name": format!("role-{n}")}, "rules": [rule(n)]})).collect()
+}
+
+fn of_cluster(role: &Value) -> (Kind, Option<&Value>, Option<&Value>) {
+    (Kind::ClusterRole, None, Some(role))
 }
 
 /// Everything that a token is bound to is there.
@@ -176,5 +211,5 @@ fn tokens(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, decisions, tokens);
+criterion_group!(benches, decisions, changes, tokens);
 criterion_main!(benches);

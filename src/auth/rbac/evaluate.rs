@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use super::bound::Among;
 use super::escalation::{covers, refusal};
 use super::rule::Rule;
 use super::table::{Binding, Kind, RoleRef, SubjectKind, Table};
@@ -14,6 +15,9 @@ use crate::auth::identity::User;
 use crate::model::field::aggregate;
 use crate::model::gotext;
 use crate::model::value::Value;
+
+/// So many roles are asked one by one before the index is.
+const ASKED: usize = 16;
 
 /// The RBAC authorizer. Reading never waits: a change is made on a copy that then takes the place of the old one.
 #[derive(Default)]
@@ -26,11 +30,11 @@ pub struct Rbac {
 /// A change of an object: what it was and what it is now, `None` for not there.
 pub type Change<'a> = (Kind, Option<&'a Value>, Option<&'a Value>);
 
-/// Why something is allowed: a binding, and which of its subjects the user is.
+/// Why something is allowed: a binding, and the user who is one of its subjects.
 #[derive(Clone, Debug)]
 pub struct Grant {
     binding: Arc<Binding>,
-    subject: usize,
+    user: User,
 }
 
 impl Rbac {
@@ -79,29 +83,59 @@ impl Authorizer for Rbac {
             Target::Resource(resource) => resource.namespace,
             Target::Path(_) => "",
         };
-        let mut lost = false;
-        for mut bindings in table.lists_of(attributes.user, namespace) {
-            while let Some(binding) = bindings.first() {
-                match table.role_of(binding) {
-                    Err(_) => lost = true,
-                    Ok(role) if role.allows(attributes) => {
-                        if let Some(subject) = binding.subject_of(attributes.user) {
-                            let grant = Grant { binding: binding.clone(), subject };
-                            return Verdict { decision: Decision::Allow, reason: Reason::Granted(grant), error: None };
-                        }
-                    }
-                    Ok(_) => {}
-                }
-                bindings = after_role(bindings);
-            }
-        }
-        Verdict::no_opinion(if lost { Cow::Owned(lost_roles(&table, attributes.user, namespace)) } else { "".into() })
+        decide(&table, attributes, namespace, ASKED)
     }
 
     fn rules(&self, user: &User, namespace: &str) -> Rules {
         let (rules, error) = self.rules_for(user, namespace);
         Rules { rules, incomplete: false, error }
     }
+}
+
+/// Asks one role after the other, as long as they are few; then the index, which says which of all roles would allow it.
+fn decide(table: &Table, attributes: &Attributes<'_>, namespace: &str, most: usize) -> Verdict {
+    let (mut lost, mut asked) = (false, 0);
+    for bound in table.bound_to(attributes.user, namespace) {
+        let mut bindings = bound.bindings();
+        while let Some(binding) = bindings.first() {
+            if asked == most {
+                return search(table, attributes, namespace);
+            }
+            asked += 1;
+            match table.role_of(binding) {
+                Err(_) => lost = true,
+                Ok(role) if role.allows(attributes) => return granted(binding, attributes.user),
+                Ok(_) => {}
+            }
+            bindings = after_role(bindings);
+        }
+    }
+    refused(table, attributes.user, namespace, lost)
+}
+
+/// The same, in what it costs to find the roles that allow it.
+fn search(table: &Table, attributes: &Attributes<'_>, namespace: &str) -> Verdict {
+    let (user, (cluster, local)) = (attributes.user, table.roles_in(namespace));
+    let (of_cluster, of_local) = (cluster.allowing(attributes), local.map(|local| local.allowing(attributes)));
+    let allowing = Among { cluster: (cluster, &of_cluster), local: local.zip(of_local.as_ref()) };
+    if !allowing.is_empty() {
+        let first = table.bound_to(user, namespace).find_map(|bound| bound.first(&allowing));
+        if let Some(binding) = first {
+            return granted(binding, user);
+        }
+    }
+    let there = Among { cluster: (cluster, cluster.there()), local: local.map(|local| (local, local.there())) };
+    let lost = table.bound_to(user, namespace).any(|bound| bound.is_lost(&there));
+    refused(table, user, namespace, lost)
+}
+
+fn granted(binding: &Arc<Binding>, user: &User) -> Verdict {
+    let grant = Grant { binding: binding.clone(), user: user.clone() };
+    Verdict { decision: Decision::Allow, reason: Reason::Granted(grant), error: None }
+}
+
+fn refused(table: &Table, user: &User, namespace: &str, lost: bool) -> Verdict {
+    Verdict::no_opinion(if lost { Cow::Owned(lost_roles(table, user, namespace)) } else { "".into() })
 }
 
 /// What is left behind all the bindings of the first one's role: they stand together, and say the same.
@@ -129,13 +163,14 @@ fn distinct<'a>(table: &'a Table, user: &'a User, namespace: &'a str) -> Vec<&'a
 /// `ClusterRoleBinding "b" of ClusterRole "view" to Group "g"`.
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (binding, subject) = (&self.binding, &self.binding.subjects[self.subject]);
+        let binding = &self.binding;
         if binding.namespace.is_empty() {
             write!(f, "ClusterRoleBinding {}", gotext::quote(&binding.name))?;
         } else {
             write!(f, "RoleBinding {}", gotext::quote(&format!("{}/{}", binding.name, binding.namespace)))?;
         }
         write!(f, " of {} {} to ", binding.role.kind, gotext::quote(&binding.role.name))?;
+        let Some(subject) = binding.subject_of(&self.user) else { return f.write_str("nobody") };
         match &subject.kind {
             SubjectKind::User => write!(f, "User {}", gotext::quote(&subject.name)),
             SubjectKind::Group => write!(f, "Group {}", gotext::quote(&subject.name)),
@@ -282,5 +317,93 @@ mod tests {
                  {APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"update\"]}"
                 .into())
         );
+    }
+
+    mod as_one_by_one {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        const VERBS: [&str; 4] = ["get", "list", "delete", "*"];
+        const GROUPS: [&str; 3] = ["", "apps", "*"];
+        const RESOURCES: [&str; 6] = ["pods", "pods/log", "secrets", "*", "*/log", "*/scale"];
+        const PATHS: [&str; 6] = ["/healthz", "/logs/*", "/l*", "*", "/metrics", "/logs/**"];
+        const SUBJECTS: [&str; 5] = ["User jane", "Group a", "Group b", "ServiceAccount n/jane", "Robot jane"];
+
+        fn some(of: &'static [&'static str]) -> impl Strategy<Value = Vec<&'static str>> {
+            prop::collection::vec(prop::sample::select(of), 1..3)
+        }
+
+        fn rule() -> impl Strategy<Value = Value> {
+            let names = prop::option::of(some(&["x", "y"])).prop_map(Option::unwrap_or_default);
+            let of_resources = (some(&VERBS), some(&GROUPS), some(&RESOURCES), names).prop_map(|(verbs, groups, resources, names)| {
+                json!({"verbs": verbs, "apiGroups": groups, "resources": resources, "resourceNames": names})
+            });
+            let of_paths = (some(&VERBS), some(&PATHS))
+                .prop_map(|(verbs, paths)| json!({"verbs": verbs, "nonResourceURLs": paths}));
+            prop_oneof![4 => of_resources, 1 => of_paths]
+        }
+
+        /// A role or a binding that is made, replaced or deleted.
+        fn step() -> impl Strategy<Value = (Kind, Value, bool)> {
+            let namespace = || prop::sample::select(vec!["", "n", "m"]);
+            let role =
+                (namespace(), 0..30u8, prop::collection::vec(rule(), 0..3)).prop_map(|(namespace, name, rules)| {
+                    let kind = if namespace.is_empty() { Kind::ClusterRole } else { Kind::Role };
+                    (kind, json!({"metadata": {"namespace": namespace, "name": format!("r{name}")}, "rules": rules}))
+                });
+            let bound = (namespace(), 0..60u8, any::<bool>(), 0..30u8, some(&SUBJECTS));
+            let bound = bound.prop_map(|(namespace, name, local, role, subjects)| {
+                let kind = if namespace.is_empty() { Kind::ClusterRoleBinding } else { Kind::RoleBinding };
+                let role = format!("{} r{role}", if local { "Role" } else { "ClusterRole" });
+                (kind, binding(namespace, &format!("b{name}"), &role, &subjects))
+            });
+            (prop_oneof![role, bound], prop::bool::weighted(0.8))
+                .prop_map(|((kind, object), stays)| (kind, object, stays))
+        }
+
+        fn answer(table: &Table, attributes: &Attributes<'_>, namespace: &str, most: usize) -> String {
+            let verdict = decide(table, attributes, namespace, most);
+            format!("{:?} {}", verdict.decision, verdict.reason)
+        }
+
+        proptest! {
+            #![proptest_config(ProptestConfig::with_cases(48))]
+
+            #[test]
+            fn the_index_finds_the_same_binding(steps in prop::collection::vec(step(), 0..250)) {
+                let (rbac, mut stored) = (Rbac::default(), std::collections::HashMap::new());
+                for (kind, object, stays) in steps {
+                    let at = (format!("{kind:?}"), object["metadata"].to_string());
+                    let before = if stays { stored.insert(at, object.clone()) } else { stored.remove(&at) };
+                    rbac.apply([(kind, before.as_ref(), Some(&object).filter(|_| stays))]);
+                }
+                let table = rbac.table.load();
+                let jane = User::new("jane", &["b", "a"]);
+                let account: User = User::service_account("n", "jane", "").into();
+                for user in [&jane, &account] {
+                    for (namespace, resource, subresource, name) in [
+                        ("", "pods", "", ""), ("n", "pods", "", "x"), ("n", "pods", "log", "y"), ("m", "secrets", "scale", ""), ("k", "secrets", "", "z"),
+                    ] {
+                        for (verb, group) in [("get", ""), ("delete", "apps"), ("update", "")] {
+                            let resource = Resource { group, resource, subresource, namespace, name, ..Resource::default() };
+                            let asked = Attributes::resource(user, verb, resource);
+                            prop_assert_eq!(answer(&table, &asked, namespace, 0), answer(&table, &asked, namespace, usize::MAX));
+                        }
+                    }
+                    for path in ["/healthz", "/logs/x", "/x"] {
+                        let asked = Attributes::path(user, "get", path);
+                        prop_assert_eq!(answer(&table, &asked, "", 0), answer(&table, &asked, "", usize::MAX));
+                    }
+                }
+                drop(table);
+                for ((kind, _), object) in stored {
+                    let kinds = [Kind::Role, Kind::ClusterRole, Kind::RoleBinding, Kind::ClusterRoleBinding];
+                    let kind = kinds.into_iter().find(|one| format!("{one:?}") == kind).expect("one of four");
+                    rbac.apply([(kind, Some(&object), None)]);
+                }
+                prop_assert!(rbac.table.load().is_empty());
+            }
+        }
     }
 }

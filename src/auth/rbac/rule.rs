@@ -151,7 +151,7 @@ pub(super) fn quoted(values: &[CompactString]) -> String {
 }
 
 /// `resource/subresource`, or the resource alone.
-fn combined(resource: &Resource<'_>) -> CompactString {
+pub(super) fn combined(resource: &Resource<'_>) -> CompactString {
     if resource.subresource.is_empty() {
         resource.resource.into()
     } else {

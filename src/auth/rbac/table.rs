@@ -5,6 +5,8 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use imbl::HashMap;
 
+use super::bound::Bound;
+use super::roles::Roles;
 use super::rule::{Role, Rule};
 use crate::auth::identity::{User, service_account_name};
 use crate::model::names::ObjectName;
@@ -27,6 +29,8 @@ pub struct Binding {
     pub namespace: CompactString,
     pub name: CompactString,
     pub role: RoleRef,
+    /// The place of the role among those of its scope; `None` where there are no such roles.
+    pub(super) place: Option<u32>,
     pub subjects: Vec<Subject>,
 }
 
@@ -65,13 +69,10 @@ pub(super) struct Table {
 /// The roles and bindings of a namespace, or of the cluster.
 #[derive(Clone, Default)]
 struct Scope {
-    roles: HashMap<CompactString, Arc<Role>>,
-    users: HashMap<CompactString, Bindings>,
-    groups: HashMap<CompactString, Bindings>,
+    roles: Roles,
+    users: HashMap<CompactString, Bound>,
+    groups: HashMap<CompactString, Bound>,
 }
-
-/// Ordered by role, then name, so that those of one role stand together.
-type Bindings = Arc<Vec<Arc<Binding>>>;
 
 impl Table {
     /// Takes over a change of an object: what it was and what it is, `None` for not there.
@@ -80,18 +81,20 @@ impl Table {
         match kind {
             Kind::Role | Kind::ClusterRole => {
                 let scope = self.scope_mut(if kind == Kind::Role { namespace(any) } else { "" });
-                match after {
-                    Some(role) => scope.roles.insert(name(any).into(), Arc::new(Role::new(Rule::all_of(role)))),
-                    None => scope.roles.remove(name(any)),
-                };
+                scope.roles.set(name(any), after.map(Rule::all_of));
             }
             Kind::RoleBinding | Kind::ClusterRoleBinding => {
                 let at = ObjectName::new(if kind == Kind::RoleBinding { namespace(any) } else { "" }, name(any));
                 if let Some(old) = self.bindings.remove(&at) {
                     self.index(&old, false);
+                    if let Some(roles) = self.roles_mut(&old) {
+                        roles.unbind(&old.role.name);
+                    }
                 }
                 if let Some(binding) = after {
-                    let binding = Arc::new(Binding::from_value(&at, binding));
+                    let mut binding = Binding::from_value(&at, binding);
+                    binding.place = self.roles_mut(&binding).map(|roles| roles.bind(&binding.role.name));
+                    let binding = Arc::new(binding);
                     self.index(&binding, true);
                     self.bindings.insert(at.clone(), binding);
                 }
@@ -113,15 +116,14 @@ impl Table {
                 },
                 SubjectKind::Other(_) => continue,
             };
-            let mut bindings = map.remove(&key).unwrap_or_default();
-            let all = Arc::make_mut(&mut bindings);
-            match (all.binary_search_by(|other| other.order().cmp(&binding.order())), put) {
-                (Err(at), true) => all.insert(at, binding.clone()),
-                (Ok(at), false) => drop(all.remove(at)),
-                _ => {}
+            let mut bound = map.remove(&key).unwrap_or_default();
+            if put {
+                bound.insert(binding);
+            } else {
+                bound.remove(binding);
             }
-            if !bindings.is_empty() {
-                map.insert(key, bindings);
+            if !bound.is_empty() {
+                map.insert(key, bound);
             }
         }
     }
@@ -130,22 +132,31 @@ impl Table {
         if namespace.is_empty() { &mut self.cluster } else { self.namespaces.entry(namespace.into()).or_default() }
     }
 
+    /// The roles among which a binding finds its own.
+    fn roles_mut(&mut self, binding: &Binding) -> Option<&mut Roles> {
+        match (binding.role.kind.as_str(), binding.namespace.as_str()) {
+            ("ClusterRole", _) => Some(&mut self.cluster.roles),
+            ("Role", namespace) if !namespace.is_empty() => Some(&mut self.scope_mut(namespace).roles),
+            _ => None,
+        }
+    }
+
     /// Forgets a namespace in which nothing is left.
     fn drop_empty(&mut self, namespace: &str) {
-        let empty = |scope: &Scope| scope.roles.is_empty() && scope.users.is_empty() && scope.groups.is_empty();
-        if self.namespaces.get(namespace).is_some_and(empty) {
+        if self.namespaces.get(namespace).is_some_and(Scope::is_empty) {
             self.namespaces.remove(namespace);
         }
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        let cluster = &self.cluster;
-        self.namespaces.is_empty()
-            && self.bindings.is_empty()
-            && cluster.roles.is_empty()
-            && cluster.users.is_empty()
-            && cluster.groups.is_empty()
+        self.namespaces.is_empty() && self.bindings.is_empty() && self.cluster.is_empty()
+    }
+
+    /// The roles of the cluster, and those of `namespace` where it has some.
+    pub(super) fn roles_in(&self, namespace: &str) -> (&Roles, Option<&Roles>) {
+        let local = if namespace.is_empty() { None } else { self.namespaces.get(namespace) };
+        (&self.cluster.roles, local.map(|scope| &scope.roles))
     }
 
     /// The bindings of the cluster and of `namespace` that apply to `user`; the cluster's first. One that applies for
@@ -155,43 +166,42 @@ impl Table {
         user: &'a User,
         namespace: &'a str,
     ) -> impl Iterator<Item = &'a Arc<Binding>> + 'a {
-        self.lists_of(user, namespace).flatten()
+        self.bound_to(user, namespace).flat_map(|bound| bound.bindings())
     }
 
-    /// The same by subject; within a list those of one role stand together.
-    pub(super) fn lists_of<'a>(
-        &'a self,
-        user: &'a User,
-        namespace: &'a str,
-    ) -> impl Iterator<Item = &'a [Arc<Binding>]> + 'a {
+    /// The same by subject.
+    pub(super) fn bound_to<'a>(&'a self, user: &'a User, namespace: &'a str) -> impl Iterator<Item = &'a Bound> + 'a {
         let local = if namespace.is_empty() { None } else { self.namespaces.get(namespace) };
         std::iter::once(&self.cluster).chain(local).flat_map(|scope| {
             let of_groups = user.groups.iter().filter_map(|group| scope.groups.get(group));
-            scope.users.get(&user.name).into_iter().chain(of_groups).map(|bindings| bindings.as_slice())
+            scope.users.get(&user.name).into_iter().chain(of_groups)
         })
     }
 
     /// The role of a binding; the error text that stock has for one that is not there.
     pub(super) fn role_of(&self, binding: &Binding) -> Result<&Arc<Role>, String> {
-        let RoleRef { kind, name } = &binding.role;
-        let (scope, resource) = match kind.as_str() {
+        self.role_in(&binding.role, &binding.namespace)
+    }
+
+    fn role_in(&self, role: &RoleRef, namespace: &str) -> Result<&Arc<Role>, String> {
+        let (scope, resource) = match role.kind.as_str() {
             "ClusterRole" => (Some(&self.cluster), "clusterrole"),
-            "Role" => (self.namespaces.get(&binding.namespace), "role"),
+            "Role" => (self.namespaces.get(namespace), "role"),
             other => return Err(format!("unsupported role reference kind: {other:?}")),
         };
-        let role = scope.and_then(|scope| scope.roles.get(name));
-        role.ok_or_else(|| format!("{resource}.rbac.authorization.k8s.io {:?} not found", name.as_str()))
+        let found = scope.and_then(|scope| scope.roles.get(&role.name));
+        found.ok_or_else(|| format!("{resource}.rbac.authorization.k8s.io {:?} not found", role.name.as_str()))
     }
 
     /// The rules of a role by reference, as a binding in `namespace` would find them.
     pub(super) fn rules_of(&self, role: &RoleRef, namespace: &str) -> Result<&[Rule], String> {
-        let binding = Binding {
-            namespace: namespace.into(),
-            name: CompactString::default(),
-            role: role.clone(),
-            subjects: vec![],
-        };
-        self.role_of(&binding).map(|role| role.rules.as_slice())
+        self.role_in(role, namespace).map(|role| role.rules.as_slice())
+    }
+}
+
+impl Scope {
+    fn is_empty(&self) -> bool {
+        self.roles.is_empty() && self.users.is_empty() && self.groups.is_empty()
     }
 }
 
@@ -202,17 +212,23 @@ impl Binding {
             namespace: at.namespace.clone(),
             name: at.name.clone(),
             role: RoleRef::from_value(value.get("roleRef").unwrap_or(&Value::Null)),
+            place: None,
             subjects: subjects.into_iter().flatten().map(Subject::from_value).collect(),
         }
     }
 
-    fn order(&self) -> (&RoleRef, &str) {
+    pub(super) fn order(&self) -> (&RoleRef, &str) {
         (&self.role, &self.name)
     }
 
+    /// Whether its role is one of the cluster's.
+    pub(super) fn is_to_cluster_role(&self) -> bool {
+        self.role.kind == "ClusterRole"
+    }
+
     /// The first subject that is `user`.
-    pub(super) fn subject_of(&self, user: &User) -> Option<usize> {
-        self.subjects.iter().position(|subject| match &subject.kind {
+    pub(super) fn subject_of(&self, user: &User) -> Option<&Subject> {
+        self.subjects.iter().find(|subject| match &subject.kind {
             SubjectKind::User => subject.name == user.name,
             SubjectKind::Group => user.groups.contains(&subject.name),
             SubjectKind::ServiceAccount => subject.account(self).is_some_and(|account| account == user.name),
