@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::respond::Body;
+use super::strangers::{Stranger, Strangers};
 use crate::auth::certificate::Peer;
 
 /// What the listener must know of bounds; see `config::limits`.
@@ -36,6 +37,8 @@ pub struct Bounds {
     pub stream_window: u32,
     pub connection_window: u32,
     pub connections: usize,
+    /// Those of them over which no request has come yet.
+    pub strangers: usize,
     pub handshake: Duration,
     pub header_read: Duration,
     pub idle: Duration,
@@ -51,6 +54,8 @@ pub struct Connection {
     pub draining: CancellationToken,
     /// Fires when no more requests should come over this connection.
     parting: CancellationToken,
+    /// Until its first request has come.
+    stranger: Mutex<Option<Stranger>>,
     /// Requests that have come, and those of them that are not yet answered whole.
     come: AtomicUsize,
     open: AtomicUsize,
@@ -66,9 +71,10 @@ struct Sent {
 }
 
 impl Connection {
-    fn new(remote: SocketAddr, peer: Peer, draining: CancellationToken) -> Arc<Self> {
+    fn new(remote: SocketAddr, peer: Peer, draining: CancellationToken, stranger: Option<Stranger>) -> Arc<Self> {
         let parting = draining.child_token();
-        Arc::new(Self { remote, peer, draining, parting, come: AtomicUsize::new(0), open: AtomicUsize::new(0) })
+        let (stranger, come, open) = (Mutex::new(stranger), AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { remote, peer, draining, parting, stranger, come, open })
     }
 
     /// Has the client open a new connection for what comes next; what is under way goes on here.
@@ -77,7 +83,9 @@ impl Connection {
     }
 
     fn begin(self: &Arc<Self>) -> Open {
-        self.come.fetch_add(1, Ordering::AcqRel);
+        if self.come.fetch_add(1, Ordering::AcqRel) == 0 {
+            drop(self.stranger.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
         self.open.fetch_add(1, Ordering::AcqRel);
         Open(self.clone())
     }
@@ -137,6 +145,7 @@ pub async fn serve<H: Handler>(
     stop: CancellationToken,
 ) {
     let (room, open) = (Arc::new(Semaphore::new(bounds.connections)), TaskTracker::new());
+    let strangers = Strangers::new(bounds.strangers);
     loop {
         let permit = tokio::select! {
             () = stop.cancelled() => break,
@@ -157,9 +166,13 @@ pub async fn serve<H: Handler>(
         };
         let (handler, stop) = (handler.clone(), stop.clone());
         let acceptor = TlsAcceptor::from(tls.load_full());
+        let stranger = strangers.come();
         open.spawn(async move {
-            let _permit = permit;
-            connection(stream, remote, acceptor, handler, bounds, stop).await;
+            let (_permit, sent_away) = (permit, stranger.sent_away());
+            tokio::select! {
+                () = sent_away.cancelled() => tracing::debug!(%remote, "too many connections without a request"),
+                () = connection(stream, (remote, stranger), acceptor, handler, bounds, stop) => {}
+            }
         });
     }
     open.close();
@@ -170,7 +183,7 @@ pub async fn serve<H: Handler>(
 
 async fn connection<H: Handler>(
     stream: TcpStream,
-    remote: SocketAddr,
+    (remote, stranger): (SocketAddr, Stranger),
     acceptor: TlsAcceptor,
     handler: H,
     bounds: Bounds,
@@ -193,8 +206,18 @@ async fn connection<H: Handler>(
     let chain = session.peer_certificates().unwrap_or_default();
     let peer = Peer::new(chain.iter().map(|c| c.clone().into_owned()).collect());
     let speaks_http2 = session.alpn_protocol() == Some(b"h2");
-    let connection = Connection::new(remote, peer, stop);
+    let connection = Connection::new(remote, peer, stop, Some(stranger));
     converse(stream, speaks_http2, &connection, handler, bounds).await;
+}
+
+/// Speaks HTTP/1.1 over a stream without TLS, with somebody who proves nothing by it, to its end.
+pub async fn plainly<S, H>(stream: S, remote: SocketAddr, handler: H, bounds: Bounds, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    let connection = Connection::new(remote, Peer::default(), stop, None);
+    converse(stream, false, &connection, handler, bounds).await;
 }
 
 /// Serves one connection to its end: the client's, the server's, or that of patience with a client that says nothing.
@@ -284,6 +307,7 @@ mod tests {
         stream_window: 1 << 16,
         connection_window: 1 << 20,
         connections: 10,
+        strangers: 10,
         handshake: Duration::from_secs(10),
         header_read: Duration::from_secs(30),
         idle: Duration::from_secs(90),
@@ -315,7 +339,7 @@ mod tests {
     fn open_and_look(http2: bool, handler: Answers) -> (DuplexStream, tokio::task::JoinHandle<()>, Arc<Connection>) {
         let (client, server) = tokio::io::duplex(4 << 20);
         let remote = SocketAddr::from(([127, 0, 0, 1], 1));
-        let connection = Connection::new(remote, Peer::new(Vec::new()), CancellationToken::new());
+        let connection = Connection::new(remote, Peer::new(Vec::new()), CancellationToken::new(), None);
         let of = connection.clone();
         let serving = tokio::spawn(async move { converse(server, http2, &of, handler, BOUNDS).await });
         (client, serving, connection)
