@@ -8,6 +8,7 @@ use super::options;
 use super::respond::Body;
 use crate::auth::authorizer::{Attributes, Decision, Resource as Asked, Target};
 use crate::auth::identity::{Identity, User};
+use crate::auth::selected::{of_field_attributes, of_label_attributes};
 use crate::auth::token::claims::Reference;
 use crate::auth::token::discovery;
 use crate::auth::token::issue::{Bound, Issuer, Lifetime, Wanted};
@@ -120,6 +121,9 @@ impl Exchange<'_> {
     async fn review_access(&self, spec: &Value, user: &User) -> Value {
         let text = |part: &'static str, field: &'static str| spec[part][field].as_str().unwrap_or("");
         let of = |field| text("resourceAttributes", field);
+        let selected = |field: &'static str| &spec["resourceAttributes"][field];
+        let fields = of_field_attributes(selected("fieldSelector"));
+        let labels = of_label_attributes(selected("labelSelector"));
         let (verb, target) = if spec.get("resourceAttributes").is_some_and(|a| !a.is_null()) {
             let version = if of("version").is_empty() { "*" } else { of("version") };
             let asked = Asked {
@@ -129,7 +133,8 @@ impl Exchange<'_> {
                 subresource: of("subresource"),
                 namespace: of("namespace"),
                 name: of("name"),
-                ..Asked::default()
+                fields: &fields,
+                labels: &labels,
             };
             (of("verb"), Target::Resource(asked))
         } else {

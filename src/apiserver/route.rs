@@ -29,6 +29,8 @@ pub struct Target {
     pub subresource: CompactString,
     /// What follows the subresource: the path to proxy to.
     pub rest: CompactString,
+    /// The verb stands in the path (`/api/v1/watch/pods`): the query has nothing to say.
+    pub by_path: bool,
     /// More segments than a subresource has: no such thing unless it is a proxy.
     pub overlong: bool,
 }
@@ -58,6 +60,7 @@ fn fill(target: &mut Target, method: &Method, parts: &[&str], query: Option<&str
     let mut parts = parts;
     if parts[0] == "watch" && parts.len() > 1 {
         target.verb = "watch";
+        target.by_path = true;
         parts = &parts[1..];
     }
     if parts[0] == "namespaces" && parts.len() > 1 {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use compact_str::CompactString;
 
 use super::identity::{MASTERS, User};
 use super::rbac::{Grant, Rule};
+use super::selected::Requirement;
 use crate::model::field::aggregate;
 use crate::model::gotext;
 use crate::model::names::GroupResource;
@@ -45,22 +45,6 @@ pub struct Resource<'a> {
     /// What a list, watch or deletecollection is narrowed to; empty when it is not, or not readably so.
     pub fields: &'a [Requirement],
     pub labels: &'a [Requirement],
-}
-
-/// One requirement of a selector. A field's `=` is `In` one value, `!=` is `NotIn`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Requirement {
-    pub key: CompactString,
-    pub operator: Operator,
-    pub values: Vec<CompactString>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operator {
-    In,
-    NotIn,
-    Exists,
-    DoesNotExist,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,13 +5,14 @@
 //!
 //! In reading order: `identity` (users and secrets), `certificate` and `request_header` (proof by TLS), `token` (bearer
 //! tokens), `authenticator` (all of them in their order), `impersonation`, `authorizer` (the question, the answer, the
-//! chain), `rbac`, `node`; then what asks elsewhere: `outward` (over HTTP), `oidc` (tokens of other issuers), `webhook`
-//! (who is it, may they), `configured` (the files that ask for them); `metrics`.
+//! chain), `selected` (what a question is narrowed to), `rbac`, `node`; then what asks elsewhere: `outward` (over HTTP), `oidc` (tokens of other issuers), `webhook`
+//! (who is it, may they), `configured` (the files that ask for them); `metrics`, `counted` (decisions).
 
 pub mod authenticator;
 pub mod authorizer;
 pub mod certificate;
 pub mod configured;
+mod counted;
 pub mod identity;
 pub mod impersonation;
 pub mod metrics;
@@ -20,5 +21,6 @@ pub mod oidc;
 pub mod outward;
 pub mod rbac;
 pub mod request_header;
+pub mod selected;
 pub mod token;
 pub mod webhook;

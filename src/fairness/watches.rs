@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use compact_str::CompactString;
 
-use crate::auth::authorizer::{Operator, Resource};
+use crate::auth::authorizer::Resource;
+use crate::auth::selected::Operator;
 
 /// Pods are watched by their nodes, each of which sees few of them.
 const INDEXED: (&str, &str) = ("pods", "spec.nodeName");
@@ -92,7 +93,7 @@ impl Drop for Watching {
 
 /// Whether a watch sees the pods of one node only: a write concerns one such at most.
 fn is_of_one_node(asked: &Resource<'_>) -> bool {
-    let by_node = |field: &crate::auth::authorizer::Requirement| {
+    let by_node = |field: &crate::auth::selected::Requirement| {
         field.key == INDEXED.1
             && field.operator == Operator::In
             && matches!(field.values.as_slice(), [value] if !value.is_empty())
@@ -103,7 +104,7 @@ fn is_of_one_node(asked: &Resource<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::authorizer::Requirement;
+    use crate::auth::selected::Requirement;
 
     fn at(namespace: &'static str, name: &'static str) -> Resource<'static> {
         Resource { resource: "pods", namespace, name, ..Resource::default() }

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use super::graph::{Graph, Start};
 use super::rules::rules;
-use crate::auth::authorizer::{Attributes, Authorizer, Operator, Resource, Rules, Target, Verdict};
+use crate::auth::authorizer::{Attributes, Authorizer, Resource, Rules, Target, Verdict};
 use crate::auth::identity::User;
 use crate::auth::rbac::Rule;
+use crate::auth::selected::Operator;
 use crate::cache::handle::Cache;
 use crate::model::gotext::quote;
 

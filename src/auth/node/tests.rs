@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::NodeAuthorizer;
-use crate::auth::authorizer::{Attributes, Authorizer, Decision, Operator, Requirement, Resource};
+use crate::auth::authorizer::{Attributes, Authorizer, Decision, Resource};
 use crate::auth::identity::{NODES, User};
+use crate::auth::selected::{Operator, Requirement};
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::cache::handle::{Cache, Options};

@@ -9,11 +9,10 @@ use compact_str::CompactString;
 use super::answers::Answers;
 use super::conditions::Conditions;
 use super::review::Reviewer;
-use crate::auth::authorizer::{
-    Attributes, Decision, Operator, Reason, Remote, Requirement, Resource, Rules, Target, Verdict,
-};
+use crate::auth::authorizer::{Attributes, Decision, Reason, Remote, Resource, Rules, Target, Verdict};
 use crate::auth::identity::User;
 use crate::auth::metrics::Metrics;
+use crate::auth::selected::Requirement;
 use crate::auth::token::remembered::digest_of_bytes;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -158,7 +157,7 @@ fn spec(attributes: &Attributes<'_>) -> Value {
             let selectors = [("fieldSelector", resource.fields), ("labelSelector", resource.labels)];
             if let Some(part) = spec.get_mut("resourceAttributes").and_then(Value::as_object_mut) {
                 for (name, requirements) in selectors.into_iter().filter(|(_, some)| !some.is_empty()) {
-                    let requirements: Value = requirements.iter().map(requirement).collect();
+                    let requirements: Value = requirements.iter().map(Requirement::to_value).collect();
                     part.insert(name.into(), json!({ "requirements": requirements }));
                 }
             }
@@ -187,20 +186,6 @@ fn put(spec: &mut Map, part: &str, texts: &[(&str, &str)]) {
     spec.insert(part.into(), Value::Object(texts));
 }
 
-fn requirement(requirement: &Requirement) -> Value {
-    let operator = match requirement.operator {
-        Operator::In => "In",
-        Operator::NotIn => "NotIn",
-        Operator::Exists => "Exists",
-        Operator::DoesNotExist => "DoesNotExist",
-    };
-    let mut value = json!({"key": requirement.key.as_str(), "operator": operator});
-    if !requirement.values.is_empty() {
-        value["values"] = requirement.values.iter().map(CompactString::as_str).collect();
-    }
-    value
-}
-
 /// Bytes of what the user chose.
 fn chosen(attributes: &Attributes<'_>) -> usize {
     let own = match &attributes.target {
@@ -218,6 +203,7 @@ mod tests {
 
     use super::*;
     use crate::auth::authorizer::{AlwaysAllow, AlwaysDeny, Chain, Link};
+    use crate::auth::selected::Operator;
     use crate::auth::webhook::testing::Hook;
 
     fn settings(on_failure: Decision) -> Settings {
@@ -279,6 +265,30 @@ mod tests {
         assert_eq!(hook.asked().len(), before, "remembered");
         let rules = chain.rules(&user, "n");
         assert!(rules.incomplete && rules.error == "webhook authorizer does not support user rule resolution");
+    }
+
+    #[tokio::test]
+    async fn selectors_are_told() {
+        let hook = Hook::start(|_| (200, json!({"status": {"allowed": true}}))).await;
+        let requirement = |key: &str, operator, values: &[&str]| Requirement {
+            key: key.into(),
+            operator,
+            values: values.iter().map(|value| CompactString::from(*value)).collect(),
+        };
+        let fields = [requirement("spec.nodeName", Operator::In, &["n"])];
+        let labels = [requirement("a", Operator::NotIn, &["b", "c"]), requirement("d", Operator::Exists, &[])];
+        let (user, pods) = (User::new("jane", &[]), Resource { resource: "pods", ..Resource::default() });
+        let chain = Chain::of(vec![Link::Elsewhere(webhook(&hook, settings(Decision::NoOpinion)))]);
+        for (fields, labels) in [(&fields[..], &labels[..]), (&[], &labels[..]), (&fields[..], &[])] {
+            chain.authorize(&Attributes::resource(&user, "list", Resource { fields, labels, ..pods })).await;
+        }
+        let asked = hook.asked();
+        let (of_fields, of_labels) = (
+            r#""fieldSelector":{"requirements":[{"key":"spec.nodeName","operator":"In","values":["n"]}]}"#,
+            r#""labelSelector":{"requirements":[{"key":"a","operator":"NotIn","values":["b","c"]},{"key":"d","operator":"Exists"}]}"#,
+        );
+        let told: Vec<_> = asked.iter().map(|asked| (asked.contains(of_fields), asked.contains(of_labels))).collect();
+        assert_eq!(told, [(true, true), (false, true), (true, false)], "and each is another question: {asked:?}");
     }
 
     #[tokio::test]

@@ -96,6 +96,14 @@ fn whole(spec: &Value) -> Value {
         for name in texts {
             whole[*name] = text(&spec[part], name);
         }
+        for selector in ["fieldSelector", "labelSelector"] {
+            let requirements = whole.get_mut(selector).and_then(|selector| selector.get_mut("requirements"));
+            for requirement in requirements.and_then(Value::as_array_mut).into_iter().flatten() {
+                if requirement.get("values").is_none() {
+                    requirement["values"] = json!([]);
+                }
+            }
+        }
         request[part] = whole;
     }
     request
@@ -177,6 +185,10 @@ mod tests {
         assert_eq!(hold(&["'a' in request.groups", "request.nonResourceAttributes.path == '/x'"], &of_path), "true");
         let selector = "request.resourceAttributes.fieldSelector.requirements.exists(r, r.key == 'spec.nodeName' && r.values == ['n'])";
         assert_eq!(hold(&[selector], &of_resource), "true");
+        let labelled =
+            json!({"resourceAttributes": {"labelSelector": {"requirements": [{"key": "a", "operator": "Exists"}]}}});
+        let selector = "request.resourceAttributes.labelSelector.requirements.exists(r, r.key == 'a' && r.operator == 'Exists' && r.values.size() == 0)";
+        assert_eq!(hold(&[selector, "!has(request.resourceAttributes.fieldSelector)"], &labelled), "true");
         assert_eq!(hold(&["request.extra.size() == 0 && request.uid == ''"], &of_resource), "true");
     }
 
