@@ -87,7 +87,12 @@ fn main() {
         let attributes = Attributes { user, verb, target: Target::Resource(*resource) };
         criterion.bench_function(&format!("seat/{name}"), |bench| {
             bench.iter(|| {
-                let asked = Asked { attributes, listing: Listing::default(), arrived: clock.instant() };
+                let asked = Asked {
+                    attributes,
+                    listing: Listing::default(),
+                    arrived: clock.instant(),
+                    limit: Duration::from_secs(60),
+                };
                 let admission = at_once(fairness.enter(&asked, || told.clone()));
                 black_box(admission.seat.is_ok());
             });

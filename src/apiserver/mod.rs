@@ -2,8 +2,8 @@
 //!
 //! It owns nothing that lasts; what it knows of objects it asks the registry. It never writes to the store.
 //!
-//! In reading order: `listen` (sockets, TLS, connections), `route` and `query` (what a URL asks for), `server` (the way of
-//! every request), `seats` (its place among the others), `exchange` (one request in hand), `audited` (what its record has),
+//! In reading order: `listen` (sockets, TLS, connections), `strangers` (those without a request), `route` and `query` (what a URL asks for), `narrowed` (as
+//! authorizers see it), `server` (the way of every request), `seats` (its place among the others), `exchange` (one request in hand), `audited` (what its record has),
 //! `options`, `bodies`, `objects` (the verbs), `watches`,
 //! `subresources`, `reviews`, `documents` (discovery, OpenAPI, version), `health`, `metrics`, `respond`, `compress`.
 
@@ -15,6 +15,7 @@ pub mod exchange;
 pub mod health;
 pub mod listen;
 pub mod metrics;
+pub mod narrowed;
 pub mod objects;
 pub mod options;
 pub mod query;
@@ -23,5 +24,6 @@ pub mod reviews;
 pub mod route;
 pub mod seats;
 pub mod server;
+mod strangers;
 pub mod subresources;
 pub mod watches;

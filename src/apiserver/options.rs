@@ -1,10 +1,14 @@
 //! Options of requests, from the query and from the body of a delete.
 
 use std::num::IntErrorKind;
+use std::time::Duration;
 
 use super::bodies;
 use super::query::{Query, is_true};
+use super::route::Route;
+use super::seats;
 use crate::codec::negotiate::body;
+use crate::model::duration::Duration as GoDuration;
 use crate::model::gotext;
 use crate::model::selector::field::FieldSelector;
 use crate::model::selector::label;
@@ -28,6 +32,21 @@ pub fn list(query: &Query<'_>) -> Result<ListOptions> {
         continue_token: text("continue"),
         send_initial_events: query.first("sendInitialEvents").map(is_true),
     })
+}
+
+/// How long a request may take: what it says itself, if that is less than `most`; `None` for one that goes on for as long
+/// as its client likes. Fails with 400.
+pub fn limit(route: &Route, query: &Query<'_>, most: Duration) -> Result<Option<Duration>> {
+    if seats::is_long(route) {
+        return Ok(None);
+    }
+    let text = query.first("timeout").filter(|text| !text.is_empty());
+    let given = text
+        .map(GoDuration::parse)
+        .transpose()
+        .map_err(|why| Status::bad_request(format!("invalid timeout specified in the request URL - {why}")))?;
+    let given = given.and_then(GoDuration::to_std).filter(|given| !given.is_zero() && *given < most);
+    Ok(Some(given.unwrap_or(most)))
 }
 
 /// Options of a create, update or patch.

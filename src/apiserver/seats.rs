@@ -1,12 +1,15 @@
 //! A request at the gate of fairness: what is told of it there, and how long its seat is held.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
 use http::header::RETRY_AFTER;
+use tokio::time::Instant;
 
 use super::exchange::text;
+use super::narrowed::Narrowed;
 use super::query::{Query, is_true};
 use super::respond::Body;
 use super::route::{Route, Target};
@@ -27,6 +30,10 @@ pub struct Held {
 pub struct Located {
     pub uri: http::Uri,
     pub route: Route,
+    pub narrowed: Narrowed,
+    pub arrived: Instant,
+    /// How long it may take; `None` when it goes on for as long as its client likes.
+    pub limit: Option<Duration>,
 }
 
 /// The chunks of a long answer, and the seat that writing them takes.
@@ -149,7 +156,13 @@ mod tests {
     #[test]
     fn details_are_told_as_the_path_has_them() {
         let path = "/apis/apps/v1/namespaces/a/deployments/b/scale";
-        let located = Located { uri: format!("{path}?pretty").parse().expect("a URI"), route: of(path, "pretty") };
+        let located = Located {
+            uri: format!("{path}?pretty").parse().expect("a URI"),
+            route: of(path, "pretty"),
+            narrowed: Narrowed::default(),
+            arrived: Instant::now(),
+            limit: None,
+        };
         let details = located.details();
         assert_eq!((details.path.as_str(), details.version.as_str()), (path, "apps/v1"));
         assert_eq!((details.name.as_str(), details.subresource.as_str(), details.verb.as_str()), ("b", "scale", "get"));

@@ -17,19 +17,22 @@ use super::exchange::{Exchange, asked, failure, header, text};
 use super::health::Health;
 use super::listen::{Connection, Handler};
 use super::metrics::Metrics;
+use super::narrowed::Narrowed;
+use super::options;
 use super::query::Query;
 use super::respond::Body;
 use super::reviews::Tokens;
 use super::route::{Route, Target, is_segment, route};
 use super::seats::{self, Held, Located};
+use crate::audit::event::Layer;
 use crate::auth::authenticator::{Authenticator, Proofs};
-use crate::auth::authorizer::{Attributes, Operator, Requirement, Resource as Asked, Target as Wanted};
+use crate::auth::authorizer::Target as Wanted;
 use crate::auth::identity::User;
 use crate::auth::impersonation::Impersonation;
 use crate::fairness::gate::{self, Admission, Fairness, Marks};
 use crate::model::gotext;
 use crate::model::names::GroupVersionKind;
-use crate::model::selector::field::{FieldSelector, Term};
+use crate::model::selector::field::FieldSelector;
 use crate::model::status::{Result, Status};
 use crate::registry::core::Registry;
 use crate::registry::custom::objects as custom;
@@ -91,7 +94,7 @@ impl Handler for Server {
         }
         let (mut head, body) = request.into_parts();
         let id = audited::id(&head.headers, &self.registry.entropy);
-        let (verb, mut response) = self.respond(&connection, &mut head, body, &id).await;
+        let (verb, mut response) = self.respond(&connection, &mut head, body, (&id, started)).await;
         response.headers_mut().insert(AUDIT_ID, id);
         self.metrics.request(verb, response.status().as_u16(), self.registry.clock.instant() - started);
         response
@@ -108,7 +111,7 @@ impl Server {
         connection: &Connection,
         head: &mut request::Parts,
         body: Incoming,
-        id: &HeaderValue,
+        (id, arrived): (&HeaderValue, Instant),
     ) -> (&'static str, Response<Body>) {
         let uri = head.uri.clone();
         let query = Query::parse(uri.query().unwrap_or(""));
@@ -119,15 +122,32 @@ impl Server {
             Route::Resource(target) => target.verb,
             Route::Other { verb, .. } => verb,
         };
-        let mut record = None;
-        let caller = match self.identify(connection, head, &route, &query, (id, &mut record)).await {
-            Ok(caller) => caller,
-            Err(status) if status.code == 401 => {
+        let narrowed = Narrowed::of(&route, &query);
+        let limit = match options::limit(&route, &query, self.limits.request) {
+            Ok(limit) => limit,
+            Err(status) => {
+                let nobody = User::nobody();
+                let asked_for = narrowed.attributes(&nobody, &route);
+                let record = audited::begin(&self.registry, &asked_for, id, head, connection.remote.ip());
                 return (verb, audited::unauthenticated(record, failure(&status, asked(head, &query))).await);
             }
-            Err(status) => return (verb, audited::answered(record, failure(&status, asked(head, &query))).await),
         };
-        let located = Arc::new(Located { uri: uri.clone(), route });
+        let located = Arc::new(Located { uri: uri.clone(), route, narrowed, arrived, limit });
+        let mut record = None;
+        let caller = match self.identify(connection, head, &located, (id, &mut record)).await {
+            Ok(caller) => caller,
+            Err(Refused::Unknown) => {
+                let response = failure(&Status::unauthorized(), asked(head, &query));
+                return (verb, audited::unauthenticated(record, response).await);
+            }
+            Err(Refused::Unrecorded) => {
+                let response = text(500, internal(&located.uri, "failed to store audit event"));
+                return (verb, audited::answered(record, response).await);
+            }
+            Err(Refused::Status(status)) => {
+                return (verb, audited::answered(record, failure(&status, asked(head, &query))).await);
+            }
+        };
         let (marks, mut response) = self.admit(connection, head, &located, query, body, (caller, record)).await;
         if let Some(marks) = marks {
             marks.put(response.headers_mut());
@@ -143,29 +163,32 @@ impl Server {
         located: &Arc<Located>,
         query: Query<'_>,
         body: Incoming,
-        (mut caller, record): (Caller, Recording),
+        (mut caller, mut record): (Caller, Recording),
     ) -> (Option<Marks>, Response<Body>) {
         let (user, route) = (caller.user.clone(), &located.route);
-        let fields = selected_fields(route, &query);
-        let name = selected_name(&fields);
-        let fields = requirements(&fields);
-        let attributes = attributes(&user, route, &name, &fields);
-        let arrived = self.registry.clock.instant();
-        let (mut marks, mut held) = (None, Held::default());
+        let attributes = located.narrowed.attributes(&user, route);
+        let (mut marks, mut held, clock) = (None, Held::default(), &self.registry.clock);
+        let mut begun = clock.instant();
         if seats::needs_seat(route) {
-            let asked = gate::Asked { attributes, listing: seats::listing(route, &query), arrived };
+            let (arrived, limit) = (located.arrived, located.limit.unwrap_or(self.limits.request));
+            let asked = gate::Asked { attributes, listing: seats::listing(route, &query), arrived, limit };
             let Admission { marks: by, seat } = self.fairness.enter(&asked, || located.told()).await;
             marks = by;
+            let entered = clock.instant();
+            audited::took(&mut record, Layer::Queue, entered - begun);
+            begun = entered;
             match seat {
                 Ok(seat) => held.seat = seat,
                 Err(refused) => return (marks, audited::answered(record, seats::refuse(refused)).await),
             }
         }
         let verdict = self.registry.authorizer.authorize(&attributes).await;
+        self.authenticator.metrics.authorized(&verdict);
+        audited::took(&mut record, Layer::Authorization, clock.instant() - begun);
         caller.annotations.decided(&verdict);
         if !verdict.is_allowed() {
             let refused = match &verdict.error {
-                Some(why) => text(500, undecided(&located.uri, why)),
+                Some(why) => text(500, internal(&located.uri, why)),
                 None => failure(&attributes.forbidden(&verdict.reason.to_string()), asked(head, &query)),
             };
             return (marks, audited::answered(record, refused).await);
@@ -175,8 +198,8 @@ impl Server {
         }
         caller.agent = header(head, "user-agent").into();
         let exchange = Exchange { server: self, head, query, body: Some(body), caller, record, held };
-        let limit = if seats::is_long(route) { Duration::from_secs(u32::MAX.into()) } else { self.limits.request };
-        (marks, exchange.serve(connection, route, arrived + limit).await)
+        let limit = located.limit.unwrap_or(Duration::from_secs(u32::MAX.into()));
+        (marks, exchange.serve(connection, route, located.arrived + limit).await)
     }
 
     /// Who asks, and whom they stand for. The record begins as soon as the first is known.
@@ -184,31 +207,31 @@ impl Server {
         &self,
         connection: &Connection,
         head: &mut request::Parts,
-        route: &Route,
-        query: &Query<'_>,
+        located: &Located,
         (id, record): (&HeaderValue, &mut Recording),
-    ) -> Result<Caller> {
+    ) -> std::result::Result<Caller, Refused> {
         let (path, version) = (head.uri.path().to_owned(), head.version);
         let proofs = Proofs { headers: &mut head.headers, path: &path, peer: Some(&connection.peer) };
+        let (clock, begun) = (&self.registry.clock, self.registry.clock.instant());
         let accepted = self.authenticator.authenticate(proofs).await;
-        let fields = selected_fields(route, query);
-        let name = selected_name(&fields);
-        let fields = requirements(&fields);
+        let took = clock.instant() - begun;
         let (mut user, notes) = match &accepted {
             Ok(accepted) => (accepted.user.clone(), accepted.notes.as_deref()),
             Err(_) => (User::nobody(), None),
         };
-        let asked = attributes(&user, route, &name, &fields);
+        let asked = located.narrowed.attributes(&user, &located.route);
         // Streams are dear: whoever nobody knows gets one request a connection (CVE-2023-44487, CVE-2023-39325).
         if (accepted.is_err() || user.is_anonymous()) && version == Version::HTTP_2 {
             connection.part();
         }
         *record = audited::begin(&self.registry, &asked, id, head, connection.remote.ip());
+        audited::took(record, Layer::Authentication, took);
         if let Err(why) = &accepted {
             tracing::debug!(why = why.0, "unauthenticated");
-            return Err(Status::unauthorized());
+            return Err(Refused::Unknown);
         }
-        let annotations = audited::received(record, seats::is_long(route), notes).await.ok_or_else(unrecorded)?;
+        let annotations =
+            audited::received(record, seats::is_long(&located.route), notes).await.ok_or(Refused::Unrecorded)?;
         let authorizer = &self.registry.authorizer;
         if let Some(other) = self.impersonation.check(&mut head.headers, &asked, authorizer).await? {
             audited::impersonated(record, &other);
@@ -220,60 +243,26 @@ impl Server {
     }
 }
 
-/// What must be recorded and cannot be.
-fn unrecorded() -> Status {
-    Status::internal("failed to store audit event")
+/// Why nobody is let further.
+enum Refused {
+    /// Nobody knows who asks.
+    Unknown,
+    /// What must be recorded and cannot be.
+    Unrecorded,
+    Status(Box<Status>),
 }
 
-/// What the client is told when an authorizer could not find out whether it may.
-fn undecided(uri: &http::Uri, why: &str) -> String {
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        Self::Status(Box::new(status))
+    }
+}
+
+/// What the client is told when the server cannot find out whether it may, or may not go on.
+fn internal(uri: &http::Uri, why: &str) -> String {
     let asked = gotext::quote(uri.path_and_query().map_or("", |path| path.as_str()));
     let text = format!("Internal Server Error: {asked}: {why}\n");
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// The request as authorizers see it.
-fn attributes<'a>(user: &'a User, route: &'a Route, name: &'a str, fields: &'a [Requirement]) -> Attributes<'a> {
-    match route {
-        Route::Resource(target) => {
-            let resource = Asked {
-                group: &target.group,
-                version: &target.version,
-                resource: &target.resource,
-                subresource: &target.subresource,
-                namespace: &target.namespace,
-                name: if target.name.is_empty() { name } else { &target.name },
-                fields,
-                ..Asked::default()
-            };
-            Attributes { user, verb: target.verb, target: Wanted::Resource(resource) }
-        }
-        Route::Other { verb, path } => Attributes { user, verb, target: Wanted::Path(path) },
-    }
-}
-
-/// What a list, watch or deletecollection is narrowed to; everything when that cannot be read.
-fn selected_fields(route: &Route, query: &Query<'_>) -> FieldSelector {
-    let Route::Resource(target) = route else { return FieldSelector::default() };
-    if !matches!(target.verb, "list" | "watch" | "deletecollection") {
-        return FieldSelector::default();
-    }
-    query.first("fieldSelector").and_then(|text| FieldSelector::parse(text).ok()).unwrap_or_default()
-}
-
-/// A list or watch of one name is about that object.
-fn selected_name(fields: &FieldSelector) -> String {
-    let name = fields.exact_match("metadata.name").unwrap_or("");
-    if is_segment(name) { name.to_owned() } else { String::new() }
-}
-
-fn requirements(fields: &FieldSelector) -> Vec<Requirement> {
-    let requirement = |term: &Term| Requirement {
-        key: term.field.clone(),
-        operator: if term.equal { Operator::In } else { Operator::NotIn },
-        values: vec![term.value.clone()],
-    };
-    fields.terms().iter().map(requirement).collect()
 }
 
 /// Adds what the caller is warned of (RFC 7234, code 299), within bounds.
@@ -321,9 +310,13 @@ impl Exchange<'_> {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(status))) => failure(&status, self.asked()),
             Ok(Err(why)) => return audited::panicked(self.record, self.head, why).await,
-            Err(_) => {
-                failure(&Status::timeout("Timeout: request did not complete within requested timeout", 0), self.asked())
-            }
+            Err(_) => failure(
+                &Status::timeout(
+                    "Timeout: request did not complete within requested timeout - context deadline exceeded",
+                    0,
+                ),
+                self.asked(),
+            ),
         };
         warn(&mut response, &self.caller);
         let response = seats::hold(audited::answered(self.record, response).await, self.held);

@@ -107,7 +107,7 @@ impl Exchange<'_> {
         let least = self.server.limits.watch;
         match asked {
             Some(seconds) if seconds > 0 => Duration::from_secs(seconds as u64),
-            _ => least + Duration::from_millis(self.server.registry.entropy.below(least.as_millis() as u64)),
+            _ => least + Duration::from_millis(self.server.registry.entropy.below((least.as_millis() as u64).max(1))),
         }
     }
 }

@@ -20,7 +20,6 @@ use crate::base::tasks::Tasks;
 use crate::cache::handle::{Cache, Options};
 use crate::cache::limits::Limits as CacheLimits;
 use crate::config::flags::{Flags, StoreFlags};
-use crate::config::limits;
 use crate::fairness::gate::{Fairness, Limits as Bounds};
 use crate::model::duration::Duration as GoDuration;
 use crate::registry::core::{Parts, Registry};
@@ -123,7 +122,7 @@ pub fn fairness(flags: &Flags, registry: &Registry) -> Result<Fairness, StartErr
     let bounds = Bounds {
         reads: count(flags.max_requests_inflight),
         writes: count(flags.max_mutating_requests_inflight),
-        request: limits::REQUEST,
+        request: flags.request(),
     };
     match flags.enable_priority_and_fairness {
         true => Ok(Fairness::open(&registry.cache, &registry.clock, bounds)?),

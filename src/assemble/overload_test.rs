@@ -62,7 +62,7 @@ impl Served {
 async fn ask(fairness: Fairness, clock: Clock, client: Client, report: Report) {
     let begun = clock.instant();
     let attributes = Attributes { user: &client.user, verb: client.verb, target: client.target };
-    let asked = Asked { attributes, listing: Listing::default(), arrived: begun };
+    let asked = Asked { attributes, listing: Listing::default(), arrived: begun, limit: Duration::from_secs(60) };
     let admission = fairness.enter(&asked, || Arc::new(Nothing)).await;
     let refused = admission.seat.is_err();
     if !refused {

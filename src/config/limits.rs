@@ -16,6 +16,8 @@ pub const STREAM_WINDOW: u32 = 256 * 1024;
 pub const CONNECTION_WINDOW: u32 = 25 * 1024 * 1024;
 /// Connections at once.
 pub const CONNECTIONS: usize = 50_000;
+/// Those of them over which no request has come yet: of more, the oldest is cut off.
+pub const STRANGERS: usize = 1_000;
 /// How long a TLS handshake may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a request's headers may take to arrive, and a new connection's first request.
@@ -24,10 +26,6 @@ pub const HEADER_READ: Duration = Duration::from_secs(30);
 pub const IDLE: Duration = Duration::from_secs(90);
 /// A connection that says nothing is asked whether it still lives after this, and given as long to answer.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// How long a request may take that neither watches nor streams (stock: `--request-timeout`).
-pub const REQUEST: Duration = Duration::from_secs(60);
-/// Watches end by themselves after this time to twice this time (stock: `--min-request-timeout`).
-pub const WATCH: Duration = Duration::from_secs(1800);
 /// Answers smaller than this are not compressed (stock: 128 KiB).
 pub const GZIP_FROM: usize = 128 * 1024;
 /// How long a shutdown waits for requests under way.

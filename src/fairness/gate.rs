@@ -34,7 +34,7 @@ pub struct Limits {
     /// Reads and writes; together the seats that levels share. 0 is without limit, where nothing is shared.
     pub reads: u64,
     pub writes: u64,
-    /// How long a request may take: a quarter of it may be waited, and nobody keeps a seat for longer.
+    /// How long a request may take that does not say: nobody keeps a seat for longer.
     pub request: Duration,
 }
 
@@ -44,6 +44,8 @@ pub struct Asked<'a> {
     /// Of lists and watches.
     pub listing: Listing<'a>,
     pub arrived: Instant,
+    /// How long it may take: a quarter of it may be waited.
+    pub limit: Duration,
 }
 
 /// What a request gets.
@@ -137,7 +139,7 @@ impl Fairness {
             },
             Way::Fair(fair) => {
                 let schema = fair.classify(&asked.attributes);
-                let wait = (gate.limits.request / 4).min(LONGEST_WAIT);
+                let wait = (asked.limit / 4).min(LONGEST_WAIT);
                 let entered = fair.enter(&schema, asked, told, asked.arrived + wait, write).await;
                 let seat = entered.map(|(seated, counts)| self.seat((Some(seated), None), Some(counts), asked, write));
                 Admission { marks: Some(Marks(schema)), seat }
@@ -273,7 +275,12 @@ mod tests {
         let user = User::new(name, &[group]);
         let pods = Resource { version: "v1", resource: "pods", namespace: "a", name: "x", ..Resource::default() };
         let attributes = Attributes { user: &user, verb, target: Target::Resource(pods) };
-        let asked = Asked { attributes, listing: Listing::default(), arrived: fairness.0.clock.instant() };
+        let asked = Asked {
+            attributes,
+            listing: Listing::default(),
+            arrived: fairness.0.clock.instant(),
+            limit: Duration::from_secs(60),
+        };
         fairness.enter(&asked, || Arc::new(Nothing)).await
     }
 
