@@ -4,6 +4,7 @@ use std::any::Any;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -14,7 +15,7 @@ use super::bodies::{self, Expected};
 use super::exchange::{Exchange, header, text};
 use super::respond::Body;
 use crate::audit::annotations::Annotations;
-use crate::audit::event::Answer;
+use crate::audit::event::{Answer, Layer};
 use crate::audit::level::Level;
 use crate::audit::record::Record;
 use crate::audit::source::sources;
@@ -84,6 +85,13 @@ pub async fn received(recording: &mut Recording, lasts: bool, notes: Option<&Not
         .flat_map(|notes| &notes.annotations)
         .for_each(|(key, value)| annotations.add(key, value.as_str()));
     Some(annotations)
+}
+
+/// What a part of the way took.
+pub fn took(recording: &mut Recording, layer: Layer, time: Duration) {
+    if let Some(record) = recording {
+        record.event.took[layer as usize] = time;
+    }
 }
 
 /// The request goes on as somebody else's.

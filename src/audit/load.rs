@@ -5,6 +5,7 @@ use std::path::Path as File;
 use super::level::{Level, Stage, Stages};
 use super::policy::{Decision, Policy, Resources, Rule};
 use crate::codec::json::decode::decode;
+use crate::codec::json::parse::parse as parsed;
 use crate::codec::yaml::read;
 use crate::model::field::{FieldError, FieldErrors, Path, aggregate};
 use crate::model::gotext::quote;
@@ -29,7 +30,7 @@ pub fn parse(text: &[u8]) -> Result<Policy, String> {
     let undecoded = |why: String| format!("failed decoding: {why}");
     let (json, repeated) = read::to_json(text).map_err(undecoded)?;
     let decoded = decode(&json, &APISERVER_PKG_APIS_AUDIT_V1_POLICY).map_err(undecoded)?;
-    let whole = read::read(text).map_err(undecoded)?.value;
+    let whole = parsed(&json).unwrap_or_default();
     check_kind(whole["apiVersion"].as_str().unwrap_or(""), whole["kind"].as_str().unwrap_or(""))?;
     let notes: Vec<_> = repeated.into_iter().chain(decoded.notes).collect();
     if !notes.is_empty() {

@@ -1,12 +1,19 @@
 //! The record of one request under way: events at its stages, the last one whatever becomes of it.
 
-use jiff::Timestamp;
+use compact_str::format_compact;
+use jiff::{SignedDuration, Timestamp};
 
 use super::backend::Delivery;
 use super::event::{Answer, Event};
 use super::level::{Level, Stage};
 use super::policy::Decision;
 use super::recorder::Audit;
+use crate::model::duration::Duration as GoDuration;
+
+/// A request that takes longer is slow.
+const SLOW: SignedDuration = SignedDuration::from_millis(500);
+/// The names of the layers, in the order of `Layer`.
+const LAYERS: [&str; 3] = ["authentication", "authorization", "apf-queue-wait"];
 
 /// Kept while a request is answered. Dropped before its end, it says that the connection was closed.
 pub struct Record {
@@ -83,7 +90,27 @@ impl Record {
 
     fn end(&mut self, stage: Stage) -> Vec<Delivery> {
         self.ended = true;
-        self.tell(stage, self.audit.now())
+        let now = self.audit.now();
+        if stage == Stage::ResponseComplete {
+            self.tell_if_slow(now);
+        }
+        self.tell(stage, now)
+    }
+
+    /// Of a slow request it is recorded where the time went.
+    fn tell_if_slow(&self, now: Timestamp) {
+        let total = now.duration_since(self.event.received);
+        if total <= SLOW {
+            return;
+        }
+        let annotate = |layer: &str, nanos: i128| {
+            let took = GoDuration(i64::try_from(nanos).unwrap_or(i64::MAX));
+            self.event.annotations.add(format_compact!("apiserver.latency.k8s.io/{layer}"), format_compact!("{took}"));
+        };
+        for (layer, took) in LAYERS.iter().zip(self.event.took).filter(|(_, took)| !took.is_zero()) {
+            annotate(layer, i128::try_from(took.as_nanos()).unwrap_or(i128::MAX));
+        }
+        annotate("total", total.as_nanos());
     }
 
     fn tell(&self, stage: Stage, at: Timestamp) -> Vec<Delivery> {

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
     use crate::audit::backend::tests::{Kept, clock};
     use crate::audit::backend::{Deliver, Entry, Format, Mode};
-    use crate::audit::event::Answer;
+    use crate::audit::event::{Answer, Layer};
     use crate::audit::load::parse;
     use crate::auth::identity::User;
     use crate::model::value::Value;
@@ -147,6 +147,25 @@ mod tests {
             "ResponseStarted 401 -".to_owned(),
         ];
         assert_eq!(told(&kept), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_what_is_slow_it_is_told_where_the_time_went() {
+        let (audit, kept) = audit(|kept| Mode::Blocking(kept));
+        let user = User::new("jane", &[]);
+        for (millis, shown) in [(500, false), (1750, true)] {
+            let came = clock().now() - jiff::SignedDuration::from_millis(millis);
+            let mut record = audit.begin(&Attributes::path(&user, "get", "/version"), "id", came).expect("recorded");
+            record.event.took[Layer::Queue as usize] = std::time::Duration::from_millis(1200);
+            record.answered(Answer::new(200)).await;
+            record.complete().await;
+            let texts = kept.texts().concat();
+            let event: Value = texts.last().expect("an event").parse().expect("JSON");
+            let annotation =
+                |layer: &str| event["annotations"][format!("apiserver.latency.k8s.io/{layer}").as_str()].as_str();
+            let expected = if shown { [Some("1.75s"), Some("1.2s"), None] } else { [None; 3] };
+            assert_eq!([annotation("total"), annotation("apf-queue-wait"), annotation("authentication")], expected);
+        }
     }
 
     /// Nothing arrives.
