@@ -98,7 +98,7 @@ impl Follower {
 
     fn take(&mut self, content: Vec<u8>) {
         let links = load(&content, &self.required).and_then(|configuration| self.makers.links(&configuration));
-        self.makers.metrics.authorization_reloaded(links.is_ok());
+        self.makers.metrics.authorization_reloaded(links.is_ok(), self.makers.clock.now());
         match links {
             Ok(links) => {
                 self.chain.replace(links);

@@ -235,7 +235,8 @@ impl Makers {
     /// The chain that a valid configuration asks for.
     pub fn links(&self, configuration: &Value) -> Result<Vec<Link>, String> {
         let items = configuration["authorizers"].as_array().into_iter().flatten();
-        items.map(|item| self.link(item["type"].as_str().unwrap_or(""), || self.webhook(item))).collect()
+        let text = |item: &Value, field: &str| item[field].as_str().unwrap_or("").to_owned();
+        items.map(|item| self.link(&text(item, "type"), &text(item, "name"), || self.webhook(item))).collect()
     }
 
     /// The chain that a flag's modes ask for.
@@ -254,11 +255,17 @@ impl Makers {
             };
             AccessWebhook::new(&flags.kubeconfig, settings, &self.clock, &self.entropy)
         };
-        modes.iter().map(|mode| self.link(mode, make)).collect()
+        let name = |mode: &str| if mode == WEBHOOK { "default".to_owned() } else { mode.to_lowercase() };
+        modes.iter().map(|mode| self.link(mode, &name(mode), make)).collect()
     }
 
-    fn link(&self, kind: &str, webhook: impl Fn() -> Result<AccessWebhook, String>) -> Result<Link, String> {
-        Ok(match kind {
+    fn link(
+        &self,
+        kind: &str,
+        name: &str,
+        webhook: impl Fn() -> Result<AccessWebhook, String>,
+    ) -> Result<Link, String> {
+        let link = match kind {
             "AlwaysAllow" => Link::Here(Arc::new(AlwaysAllow)),
             "AlwaysDeny" => Link::Here(Arc::new(AlwaysDeny)),
             "RBAC" => Link::Here(self.rbac.clone()),
@@ -266,7 +273,8 @@ impl Makers {
             "Webhook" => Link::Elsewhere(Arc::new(webhook()?)),
             "ABAC" => return Err("authorizer type ABAC is not supported here; use Node, RBAC, Webhook".into()),
             other => return Err(format!("unknown authorization mode {other} specified")),
-        })
+        };
+        Ok(link.counted(self.metrics.decisions(kind, name)))
     }
 
     fn webhook(&self, item: &Value) -> Result<AccessWebhook, String> {

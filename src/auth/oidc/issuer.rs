@@ -12,6 +12,7 @@ use super::mapping::Mapping;
 use super::provider::discover;
 use super::token::{Demands, untrusted_issuer};
 use crate::auth::identity::User;
+use crate::auth::metrics::Metrics;
 use crate::auth::outward::access::Security;
 use crate::auth::outward::client::Client;
 use crate::auth::token::remembered::{Remembered, digest_of};
@@ -38,6 +39,7 @@ pub struct Issuer {
     /// Why there are no keys yet.
     missing: Mutex<String>,
     accepted: Remembered<Accepted>,
+    metrics: Metrics,
 }
 
 /// A token that was accepted.
@@ -48,8 +50,12 @@ struct Accepted {
 
 impl Issuer {
     /// Of one `jwt` item, which has been validated. It must be called within a runtime.
-    pub fn start(jwt: &Value, algorithms: &[String], clock: &Clock) -> Result<Arc<Self>, String> {
-        let issuer = Arc::new(Self::new(jwt, algorithms, clock)?);
+    pub fn start(
+        jwt: &Value,
+        algorithms: &[String],
+        (clock, metrics): (&Clock, &Metrics),
+    ) -> Result<Arc<Self>, String> {
+        let issuer = Arc::new(Self { metrics: metrics.clone(), ..Self::new(jwt, algorithms, clock)? });
         let weak = Arc::downgrade(&issuer);
         tokio::spawn(async move {
             loop {
@@ -94,6 +100,7 @@ impl Issuer {
                 gotext::quote(text("url"))
             )),
             accepted: Remembered::default(),
+            metrics: Metrics::default(),
         })
     }
 
@@ -114,7 +121,7 @@ impl Issuer {
     async fn prepare(&self) -> bool {
         match discover(&self.url, &self.discovery, &self.client, &self.clock).await {
             Ok(keys) => {
-                self.keys.store(Some(Arc::new(keys)));
+                self.keys.store(Some(Arc::new(keys.counted(&self.url, &self.metrics))));
                 true
             }
             Err(why) => {

@@ -9,6 +9,7 @@ use compact_str::CompactString;
 
 use super::issuer::Issuer;
 use crate::auth::authenticator::RemoteTokens;
+use crate::auth::metrics::Metrics;
 use crate::auth::token::verify::{Accepted, intersect, together};
 use crate::base::clock::Clock;
 use crate::model::value::Value;
@@ -25,18 +26,23 @@ pub struct Issuers {
     current: ArcSwap<Vec<Arc<Issuer>>>,
     algorithms: Vec<String>,
     clock: Clock,
+    metrics: Metrics,
 }
 
 impl Issuers {
     /// Of a configuration that has been validated. `algorithms`: by which tokens may be signed.
-    pub fn start(configuration: &Value, algorithms: &[String], clock: &Clock) -> Result<Self, String> {
-        let current = ArcSwap::from_pointee(started(configuration, algorithms, clock)?);
-        Ok(Self { current, algorithms: algorithms.to_vec(), clock: clock.clone() })
+    pub fn start(
+        configuration: &Value,
+        algorithms: &[String],
+        (clock, metrics): (&Clock, &Metrics),
+    ) -> Result<Self, String> {
+        let current = ArcSwap::from_pointee(started(configuration, algorithms, (clock, metrics))?);
+        Ok(Self { current, algorithms: algorithms.to_vec(), clock: clock.clone(), metrics: metrics.clone() })
     }
 
     /// Takes over another configuration once all of its issuers are ready; an error leaves everything as it is.
     pub async fn replace(&self, configuration: &Value) -> Result<(), String> {
-        let fresh = started(configuration, &self.algorithms, &self.clock)?;
+        let fresh = started(configuration, &self.algorithms, (&self.clock, &self.metrics))?;
         let deadline = self.clock.instant() + READY;
         loop {
             let sick: Vec<String> = fresh.iter().filter_map(|issuer| issuer.health().err()).collect();
@@ -58,9 +64,13 @@ impl Issuers {
     }
 }
 
-fn started(configuration: &Value, algorithms: &[String], clock: &Clock) -> Result<Vec<Arc<Issuer>>, String> {
+fn started(
+    configuration: &Value,
+    algorithms: &[String],
+    grounds: (&Clock, &Metrics),
+) -> Result<Vec<Arc<Issuer>>, String> {
     let all = configuration["jwt"].as_array().into_iter().flatten();
-    all.map(|jwt| Issuer::start(jwt, algorithms, clock)).collect()
+    all.map(|jwt| Issuer::start(jwt, algorithms, grounds)).collect()
 }
 
 #[async_trait]

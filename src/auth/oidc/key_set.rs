@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::keys::{Jwk, key_set};
 use super::provider::{BOUNDS, status_text};
+use crate::auth::metrics::Metrics;
 use crate::auth::outward::client::Client;
 use crate::auth::token::jws::Jws;
 use crate::base::clock::Clock;
@@ -30,6 +31,8 @@ pub(super) struct KeySet {
     held: ArcSwap<Held>,
     /// Held while the keys are fetched; when that ended last.
     fetching: Mutex<Option<Instant>>,
+    /// Where fetches are counted, under this issuer.
+    counted: Option<(String, Metrics)>,
 }
 
 struct Held {
@@ -42,7 +45,11 @@ struct Held {
 impl KeySet {
     pub(super) fn new(url: &str, client: Arc<Client>, clock: Clock) -> Self {
         let held = ArcSwap::from_pointee(Held { keys: Vec::new(), expires: Timestamp::MIN, round: 0 });
-        Self { url: url.to_owned(), client, clock, held, fetching: Mutex::new(None) }
+        Self { url: url.to_owned(), client, clock, held, fetching: Mutex::new(None), counted: None }
+    }
+
+    pub(super) fn counted(self, issuer: &str, metrics: &Metrics) -> Self {
+        Self { counted: Some((issuer.to_owned(), metrics.clone())), ..self }
     }
 
     /// Whether one of the keys signed this. The keys that are held are tried whether they have expired or not, so that the
@@ -67,8 +74,18 @@ impl KeySet {
         if held.round > round || (rests && held.round > 0) {
             return Ok(held);
         }
-        let answer = self.client.get(&self.url, "", BOUNDS).await;
+        let fetched = self.ask(held.round).await;
         *last = Some(self.clock.instant());
+        if let Some((issuer, metrics)) = &self.counted {
+            metrics.keys_fetched(issuer, fetched.is_ok(), self.clock.now());
+        }
+        let held = Arc::new(fetched?);
+        self.held.store(held.clone());
+        Ok(held)
+    }
+
+    async fn ask(&self, round: u64) -> Result<Held, String> {
+        let answer = self.client.get(&self.url, "", BOUNDS).await;
         let answer = answer.map_err(|why| format!("oidc: get keys failed {}", why.text))?;
         let body = String::from_utf8_lossy(&answer.body);
         if answer.status != http::StatusCode::OK {
@@ -76,9 +93,7 @@ impl KeySet {
         }
         let keys = key_set(&answer.body).map_err(|why| format!("oidc: failed to decode keys: {why} {body}"))?;
         let expires = expiry(&answer.headers, self.clock.now());
-        let held = Arc::new(Held { keys, expires, round: held.round + 1 });
-        self.held.store(held.clone());
-        Ok(held)
+        Ok(Held { keys, expires, round: round + 1 })
     }
 }
 

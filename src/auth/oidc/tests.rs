@@ -9,6 +9,7 @@ use super::issuers::{ALGORITHMS, Issuers};
 use super::testing::{Provider, Signer};
 use crate::auth::authenticator::RemoteTokens as _;
 use crate::auth::configured::authentication::validate;
+use crate::auth::metrics::Metrics;
 use crate::base::clock::Clock;
 use crate::model::value::{Value, json};
 
@@ -20,7 +21,7 @@ async fn start(jwt: &Value, algorithms: &[&str]) -> Arc<Issuer> {
     let configuration = json!({"jwt": [jwt.clone()]});
     validate(&configuration, &[]).expect("a right configuration");
     let algorithms: Vec<String> = algorithms.iter().map(|name| (*name).to_owned()).collect();
-    let issuer = Issuer::start(jwt, &algorithms, &Clock::machine()).expect("an issuer");
+    let issuer = Issuer::start(jwt, &algorithms, (&Clock::machine(), &Metrics::default())).expect("an issuer");
     ready(|| issuer.health()).await;
     issuer
 }
@@ -300,7 +301,8 @@ async fn an_issuer_must_be_who_it_says_and_answer_within_bounds() {
     let provider = Provider::start().await;
     let signer = Signer::new("k", "ES256");
     let health = async |jwt: &Value| {
-        let issuer = Issuer::start(jwt, &["ES256".to_owned()], &Clock::machine()).expect("an issuer");
+        let issuer =
+            Issuer::start(jwt, &["ES256".to_owned()], (&Clock::machine(), &Metrics::default())).expect("an issuer");
         for _ in 0..1000 {
             let told = issuer.health().err().unwrap_or_default();
             if !told.ends_with("is not initialized") {
@@ -394,7 +396,8 @@ async fn issuers_are_exchanged_once_the_new_ones_are_ready() {
     second.publish_keys("max-age=600", &[&signer]);
     let algorithms = ["ES256".to_owned()];
     let configuration = |provider: &Provider| json!({"jwt": [provider.jwt(by_sub())]});
-    let issuers = Issuers::start(&configuration(&first), &algorithms, &Clock::machine()).expect("issuers");
+    let issuers =
+        Issuers::start(&configuration(&first), &algorithms, (&Clock::machine(), &Metrics::default())).expect("issuers");
     ready(|| issuers.health()).await;
     let own: Arc<[CompactString]> = Arc::from(["api".into()]);
     let ask = async |provider: &Provider, wanted: &[CompactString]| {
