@@ -52,7 +52,8 @@ pub fn authenticator(grounds: &Grounds<'_>, tasks: &Tasks) -> Result<Authenticat
     let audiences: Arc<[CompactString]> = flags.accounts.audiences().iter().map(CompactString::from).collect();
     let issuers = flags.accounts.service_account_issuer.clone();
     let keys = grounds.keys.public.clone();
-    let tokens = ServiceAccountTokens::new(issuers, keys, audiences.clone(), subjects.clone());
+    let tokens = ServiceAccountTokens::new(issuers, keys, audiences.clone(), subjects.clone())
+        .with_lookup(flags.accounts.service_account_lookup);
     let file_tokens = match &flags.token_auth_file {
         Some(path) => {
             let bad = |why: &dyn std::fmt::Display| StartError::Flag(format!("{}: {why}", path.display()));
@@ -64,7 +65,8 @@ pub fn authenticator(grounds: &Grounds<'_>, tasks: &Tasks) -> Result<Authenticat
     let configuration = configuration(flags)?;
     let mut elsewhere: Vec<Arc<dyn RemoteTokens>> = Vec::new();
     if let Some((configuration, algorithms)) = &configuration {
-        let issuers = Issuers::start(configuration, algorithms, grounds.clock).map_err(StartError::Flag)?;
+        let issuers =
+            Issuers::start(configuration, algorithms, (grounds.clock, grounds.metrics)).map_err(StartError::Flag)?;
         let issuers = Arc::new(issuers);
         elsewhere.push(issuers.clone());
         if let Some(path) = &flags.authentication_config {
@@ -223,7 +225,7 @@ impl Follower {
                 Ok(configuration) => configuration,
                 Err(why) => {
                     // It will never be right: only another one may be.
-                    self.metrics.authentication_reloaded(false);
+                    self.metrics.authentication_reloaded(false, self.clock.now());
                     tracing::error!(why, "the authentication configuration is wrong; the one before stays");
                     (current, again) = (content, false);
                     continue;
@@ -233,12 +235,12 @@ impl Follower {
                 () = stop.cancelled() => return,
                 outcome = self.issuers.replace(&configuration) => match outcome {
                     Ok(()) => {
-                        self.metrics.authentication_reloaded(true);
+                        self.metrics.authentication_reloaded(true, self.clock.now());
                         tracing::info!("the authentication configuration is read again");
                         (current, again) = (content, false);
                     }
                     Err(why) => {
-                        self.metrics.authentication_reloaded(false);
+                        self.metrics.authentication_reloaded(false, self.clock.now());
                         tracing::error!(why, "the authentication configuration cannot be used yet");
                         again = true;
                     }

@@ -138,6 +138,9 @@ pub struct AccountFlags {
     /// Whether tokens of pods live on for a year, and are only warned of when their time is over.
     #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub service_account_extend_token_expiration: bool,
+    /// Whether the token of a Secret lives no longer than the Secret.
+    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub service_account_lookup: bool,
     /// Audiences of this server; by default the issuers.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub api_audiences: Vec<String>,
