@@ -66,6 +66,7 @@ pub struct Plane {
     pub address: SocketAddr,
     pub kubeconfig: PathBuf,
     pub registry: Registry,
+    pub server: Server,
     tasks: Tasks,
     embedded: Option<Arc<Embedded>>,
     stopping: Arc<AtomicBool>,
@@ -115,8 +116,9 @@ impl Plane {
             metrics: &metrics,
         };
         let server = server(&grounds, &registry, advertised, (&stopping, &tasks), fairness)?;
-        controllers::serving::start(&registry, &tasks)?;
-        controllers::start(&registry, &tasks, &controllers(flags, &pki, &keys)?)
+        let events = controllers::events::start(&registry, &tasks);
+        controllers::serving::start(&registry, &tasks, &events)?;
+        controllers::start(&registry, &tasks, &controllers(flags, &pki, &keys)?, &events)
             .map_err(|error| StartError::Flag(error.to_string()))?;
         if flags.scheduler {
             let config = scheduler::config::Config { host: identity::hostname(), ..Default::default() };
@@ -125,8 +127,9 @@ impl Plane {
         let kubeconfig = identity::admin_kubeconfig(flags, &pki, address.port(), &clock, &entropy)?;
         let tls = certified.tls.clone();
         tasks.start("certificates", |stop| certified.follow(stop));
-        tasks.start("api", move |stop| listen::serve(listener, tls, server, bounds(), stop));
-        Ok(Self { address, kubeconfig, registry, tasks, embedded, stopping })
+        let serving = server.clone();
+        tasks.start("api", move |stop| listen::serve(listener, tls, serving, bounds(), stop));
+        Ok(Self { address, kubeconfig, registry, server, tasks, embedded, stopping })
     }
 
     /// Lets requests under way come to their end, stops every task, and closes the store.
@@ -182,8 +185,8 @@ fn server(
         limits: Limits {
             body: limits::BODY,
             gzip: limits::GZIP_FROM,
-            request: limits::REQUEST,
-            watch: limits::WATCH,
+            request: grounds.flags.fairness.request(),
+            watch: grounds.flags.fairness.watch(),
             goaway: grounds.flags.fairness.goaway_chance,
         },
     }))
@@ -228,7 +231,7 @@ fn version() -> Value {
     })
 }
 
-fn bounds() -> Bounds {
+pub fn bounds() -> Bounds {
     Bounds {
         headers: limits::HEADERS,
         header_count: limits::HEADER_COUNT,
@@ -236,6 +239,7 @@ fn bounds() -> Bounds {
         stream_window: limits::STREAM_WINDOW,
         connection_window: limits::CONNECTION_WINDOW,
         connections: limits::CONNECTIONS,
+        strangers: limits::STRANGERS,
         handshake: limits::HANDSHAKE,
         header_read: limits::HEADER_READ,
         idle: limits::IDLE,

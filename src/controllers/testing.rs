@@ -34,7 +34,8 @@ impl World {
 
     /// Starts more controllers.
     pub fn start(&self, config: &Config) {
-        super::start(self.client.registry(), &self.tasks, config).expect("they start");
+        let events = super::events::start(self.client.registry(), &self.tasks);
+        super::start(self.client.registry(), &self.tasks, config, &events).expect("they start");
     }
 
     /// Lets everything happen that can happen without waiting.

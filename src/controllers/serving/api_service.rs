@@ -124,6 +124,7 @@ fn no_endpoint(cut: &Cut, namespace: &str, name: &str, port: &Value) -> Result<O
 mod tests {
     use super::*;
     use crate::controllers::conditions;
+    use crate::controllers::events;
     use crate::controllers::serving::{self, MANAGER};
     use crate::controllers::testing::World;
 
@@ -144,7 +145,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn says_what_is_missing_first() {
         let world = World::with(&[]).await;
-        serving::start(world.client.registry(), &world.tasks).expect("they start");
+        let events = events::start(world.client.registry(), &world.tasks);
+        serving::start(world.client.registry(), &world.tasks, &events).expect("they start");
         world.create(&API_SERVICES, api("a.example", json!({"namespace": "default", "name": "s"}))).await;
         world.create(&API_SERVICES, api("b.example", Value::Null)).await;
         world.settle().await;

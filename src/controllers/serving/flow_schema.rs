@@ -65,8 +65,8 @@ impl Controller for FlowSchemas {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controllers::serving;
     use crate::controllers::testing::World;
+    use crate::controllers::{events, serving};
     use crate::model::value::Value;
 
     fn told(world: &World, name: &str) -> String {
@@ -83,7 +83,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_schema_dangles_while_its_level_is_not_there() {
         let world = World::with(&[]).await;
-        serving::start(world.client.registry(), &world.tasks).expect("they start");
+        let events = events::start(world.client.registry(), &world.tasks);
+        serving::start(world.client.registry(), &world.tasks, &events).expect("they start");
         let spec = json!({"priorityLevelConfiguration": {"name": "own"}, "matchingPrecedence": 9000});
         world.create(&FLOW_SCHEMAS, json!({"metadata": {"name": "s"}, "spec": spec})).await;
         world.settle().await;

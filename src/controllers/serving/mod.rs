@@ -8,7 +8,7 @@ mod flow_schema;
 
 use std::sync::Arc;
 
-use super::events::{self, Recorder};
+use super::events::{Recorder, Sender};
 use super::harness::{Controller, Cx, Plane, Runner};
 use crate::auth::identity::User;
 use crate::base::tasks::Tasks;
@@ -20,8 +20,7 @@ use crate::registry::core::Registry;
 const MANAGER: &str = "kube-apiserver";
 
 /// Starts them, as tasks that end with `tasks`. They write as the API server.
-pub fn start(registry: &Registry, tasks: &Tasks) -> Result<(), CacheError> {
-    let events = events::start(registry, tasks);
+pub fn start(registry: &Registry, tasks: &Tasks, events: &Sender) -> Result<(), CacheError> {
     let all: [(&'static str, Arc<dyn Controller>); 2] = [
         ("flow-schema-status", Arc::new(flow_schema::FlowSchemas)),
         ("api-service-availability", Arc::new(api_service::ApiServices::default())),
