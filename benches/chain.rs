@@ -67,7 +67,7 @@ async fn token(client: &Client, stream: &mut DuplexStream, admin: &str) -> Strin
     let at = |resource, group| Target::new(group, resource, "default", "");
     client.create(at("serviceaccounts", ""), &account).await.expect("created");
     let role = json!({"metadata": {"name": "reader", "namespace": "default"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:aggregate-to-view"},
         "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": "default"}]});
     client.create(at("rolebindings", "rbac.authorization.k8s.io"), &role).await.expect("created");
     let map = json!({"metadata": {"name": "map", "namespace": "default"}, "data": {"a": "b"}});

@@ -1,6 +1,7 @@
 //! A request's body: read within bounds, and decoded to a sparse value with stock's words for what is wrong with it.
 
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -54,7 +55,12 @@ impl<'a> Expected<'a> {
 /// Reads it all; 413 when it is longer than `limit` bytes. What is too long is read a while longer, and forgotten: clients
 /// that are still sending do not see an answer otherwise.
 pub async fn read_all(mut body: Incoming, limit: usize) -> Result<Bytes> {
+    let too_large = || Status::too_large(format!("Request entity too large: limit is {limit}"));
     let (mut whole, mut length) = (Vec::new(), 0);
+    // What says that it is longer than what would be read is not waited for.
+    if body.size_hint().lower() > (limit * FORGOTTEN) as u64 {
+        return Err(too_large());
+    }
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Status::bad_request(format!("cannot read the body: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
@@ -66,7 +72,7 @@ pub async fn read_all(mut body: Incoming, limit: usize) -> Result<Bytes> {
         }
     }
     if length > limit {
-        return Err(Status::too_large(format!("Request entity too large: limit is {limit}")));
+        return Err(too_large());
     }
     Ok(whole.into())
 }

@@ -311,10 +311,7 @@ impl Exchange<'_> {
             Ok(Ok(Err(status))) => failure(&status, self.asked()),
             Ok(Err(why)) => return audited::panicked(self.record, self.head, why).await,
             Err(_) => failure(
-                &Status::timeout(
-                    "Timeout: request did not complete within requested timeout - context deadline exceeded",
-                    0,
-                ),
+                &Status::timeout("request did not complete within requested timeout - context deadline exceeded", 0),
                 self.asked(),
             ),
         };

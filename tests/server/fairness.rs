@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
+use super::hostile::ask;
+use super::raw::Raw;
 use super::rig::{Server, command, told};
 
 const QUIET: &[&str] = &["--scheduler=false", "--controllers=namespace"];
@@ -72,4 +74,51 @@ fn without_priorities_nothing_is_told_apart_and_wrong_limits_are_refused() {
         "{}",
         told(&refused)
     );
+}
+
+const TOKENS: &str = "joe-token,joe,1,staff\nnode-token,system:node:n,2,\"system:nodes\"\n";
+
+/// One client takes every seat that it can get: it is told to come again, and nobody else notices.
+#[test]
+fn a_flood_is_told_to_come_again_while_others_go_on() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let tokens = folder.path().join("tokens.csv");
+    std::fs::write(&tokens, TOKENS).expect("written");
+    let flag = format!("--token-auth-file={}", tokens.display());
+    let few = ["--max-requests-inflight=20", "--max-mutating-requests-inflight=10", "--request-timeout=20s", &flag];
+    let server = Server::start(&folder.path().join("data"), &[QUIET, &few].concat());
+    server.run("create clusterrole maps --verb=* --resource=configmaps");
+    server.run("create clusterrolebinding joe --clusterrole=maps --user=joe");
+    let joe = ["Authorization: Bearer joe-token", "Content-Type: application/json", "Content-Length: 100"];
+    let mut flood: Vec<Raw> = (0..60).map(|_| Raw::open(&server)).collect();
+    for slow in &mut flood {
+        slow.begin("POST /api/v1/namespaces/default/configmaps", &joe);
+    }
+    let mut asking = Raw::open(&server);
+    let refused = (0..100).find_map(|_| {
+        asking.begin("GET /api/v1/namespaces/default/configmaps", &joe[..1]);
+        asking.answer().filter(|(code, ..)| *code != 200)
+    });
+    let (code, head, body) = refused.expect("no seat was left");
+    assert_eq!((code, body.as_str()), (429, "Too many requests, please try again later.\n"), "{head}");
+    assert!(head.to_ascii_lowercase().contains("retry-after: 1\r\n"), "{head}");
+    assert!(head.to_ascii_lowercase().contains("x-kubernetes-pf-prioritylevel-uid: "), "{head}");
+    for health in ["/readyz", "/livez", "/healthz"] {
+        assert_eq!(ask(&server, health, &[], &[]).0, 200, "{health}");
+    }
+    let lease = r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"n"}}"#;
+    let node = ["Authorization: Bearer node-token", "Content-Type: application/json"];
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+    let (code, body) = ask(&server, leases, &node, &["-X", "POST", "-d", lease]);
+    assert_eq!(code, 201, "{body}");
+    assert!(server.run("get ns").contains("default"));
+    let metrics = server.run("get --raw /metrics");
+    let rejected = metrics.lines().find(|line| {
+        line.starts_with("apiserver_flowcontrol_rejected_requests_total{") && line.contains("\"global-default\"")
+    });
+    assert!(rejected.is_some(), "it is counted");
+    drop(flood);
+    let served = (0..100).any(|_| ask(&server, "/api/v1/namespaces/default/configmaps", &joe[..1], &[]).0 == 200);
+    assert!(served, "the seats are free again");
+    server.terminate();
 }

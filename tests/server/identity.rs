@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 
 use monokube::base::clock::Clock;
 use monokube::base::entropy::Entropy;
+use monokube::json;
+use monokube::model::value::Value;
 use monokube::pki::authority::{Authority, Leaf, Usage, Wanted};
 use monokube::pki::kubeconfig::Kubeconfig;
 
+use super::hostile::ask;
 use super::rig::{Server, ends, told};
+use super::site::Site;
 
 const SIGNATURE: &str = "apiVersion: apiserver.config.k8s.io/v1\nkind: ";
 /// How long a file may stay unnoticed, on a machine that compiles beside it.
@@ -64,6 +68,69 @@ fn the_chain_of_authorizers_follows_its_file() {
     write("- {type: Nonsense, name: nonsense}\n");
     write("- {type: AlwaysDeny, name: alwaysdeny}\n");
     eventually("the last chain", || ask().ends_with("no - Everything is forbidden."));
+    server.terminate();
+}
+
+/// A list is allowed for what it is narrowed to, by a webhook that is asked about nothing else.
+#[test]
+fn selectors_reach_a_webhook_that_decides() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let hook = Site::start(|asked| {
+        let review: Value = asked.body.parse().ok()?;
+        let wanted = json!([{"key": "team", "operator": "In", "values": ["a"]}]);
+        let allowed = review["spec"]["resourceAttributes"]["labelSelector"]["requirements"] == wanted;
+        let status = json!({"allowed": allowed, "reason": if allowed { "their own" } else { "of others" }});
+        Some(
+            json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "status": status})
+                .to_string(),
+        )
+    });
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("tokens.csv"), "joe-token,joe,1\nadmin-token,admin,2,system:masters\n").expect("written");
+    std::fs::write(path("hook.crt"), &hook.authority).expect("written");
+    let kubeconfig = format!(
+        "current-context: hook\ncontexts: [{{name: hook, context: {{cluster: hook}}}}]\nclusters: [{{name: hook, cluster: \
+         {{server: '{}/review', certificate-authority: '{}'}}}}]\n",
+        hook.url,
+        path("hook.crt")
+    );
+    std::fs::write(path("hook.kubeconfig"), kubeconfig).expect("written");
+    let condition = "has(request.resourceAttributes) && has(request.resourceAttributes.labelSelector) && \
+                     request.resourceAttributes.labelSelector.requirements.exists(r, r.key == 'team')";
+    let webhook = json!({
+        "timeout": "3s", "authorizedTTL": "0s", "unauthorizedTTL": "0s", "subjectAccessReviewVersion": "v1",
+        "cacheAuthorizedRequests": false, "cacheUnauthorizedRequests": false,
+        "matchConditionSubjectAccessReviewVersion": "v1", "failurePolicy": "NoOpinion",
+        "connectionInfo": {"type": "KubeConfigFile", "kubeConfigFile": path("hook.kubeconfig")},
+        "matchConditions": [{"expression": condition}]
+    });
+    let chain = format!("- {{type: RBAC, name: rbac}}\n- {{type: Webhook, name: teams, webhook: {webhook}}}\n");
+    std::fs::write(path("z.yaml"), format!("{SIGNATURE}AuthorizationConfiguration\nauthorizers:\n{chain}"))
+        .expect("written");
+    let flags =
+        [format!("--authorization-config={}", path("z.yaml")), format!("--token-auth-file={}", path("tokens.csv"))];
+    let server = Server::start(&folder.path().join("data"), &[&flags[0], &flags[1]]);
+    let joe = |target: &str| ask(&server, target, &["Authorization: Bearer joe-token"], &[]);
+    assert_eq!(joe("/api/v1/configmaps").0, 403);
+    assert_eq!(joe("/api/v1/configmaps?labelSelector=other%3Da").0, 403);
+    let before = hook.asked().len();
+    assert_eq!(before, 0, "it is asked about nothing else");
+    let (code, body) = joe("/api/v1/configmaps?labelSelector=team%3Db");
+    assert!(code == 403 && body.contains("of others"), "{code} {body}");
+    assert_eq!(joe("/api/v1/configmaps?labelSelector=team%3Da").0, 200);
+    for (selector, allowed) in [(json!({"rawSelector": "team=a"}), true), (json!({"rawSelector": "team=b"}), false)] {
+        let spec = json!({"user": "joe", "resourceAttributes": {"verb": "list", "resource": "configmaps", "labelSelector": selector}});
+        let review =
+            json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}).to_string();
+        let headers = ["Authorization: Bearer admin-token", "Content-Type: application/json"];
+        let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+        let (code, body) = ask(&server, path, &headers, &["-X", "POST", "-d", &review]);
+        let body: Value = body.parse().expect("JSON");
+        assert_eq!((code, body["status"]["allowed"] == json!(true)), (201, allowed), "{body}");
+    }
+    let metrics = server.run("get --raw /metrics");
+    let counted = "apiserver_authorization_decisions_total{type=\"Webhook\",name=\"teams\",decision=\"allowed\"} 2";
+    assert!(metrics.contains(counted), "{metrics}");
     server.terminate();
 }
 

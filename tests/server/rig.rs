@@ -54,6 +54,11 @@ impl Server {
         Self { process, address, data_dir: data_dir.to_owned() }
     }
 
+    /// Of the process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends SIGTERM, and waits until it has ended.
     pub fn terminate(mut self) -> ExitStatus {
         let pid = self.process.id().to_string();
