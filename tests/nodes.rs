@@ -85,6 +85,10 @@ async fn nodes_join_and_run_a_deployment() {
     let mut secret = BootstrapSecret::generate(&entropy);
     secret.groups = vec![JOINING.to_owned()];
     invite(&api, &secret).await.expect("invited");
+    let review = json!({"spec": {"user": "kube-apiserver-kubelet-client", "groups": ["kubeadm:cluster-admins"],
+        "resourceAttributes": {"verb": "create", "resource": "nodes", "subresource": "proxy", "name": "node-0"}}});
+    let answer = api.create(Target::new("authorization.k8s.io", "subjectaccessreviews", "", ""), &review).await;
+    assert_eq!(answer.expect("an answer")["status"]["allowed"], true, "kubelets let the server in");
 
     let (stop, access) = (CancellationToken::new(), administrator.with(Credential::token(&secret.token())));
     let fleet = Fleet { count: 2, prefix: "node-".into(), capacity: Capacity::default(), access, clock, entropy };

@@ -13,7 +13,7 @@ const BINDINGS: &str = "clusterrolebindings";
 pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// (binding, role, group)
-const ALLOWED: [(&str, &str, &str); 3] = [
+const ALLOWED: [(&str, &str, &str); 4] = [
     ("kubeadm:kubelet-bootstrap", "system:node-bootstrapper", JOINING),
     ("kubeadm:node-autoapprove-bootstrap", "system:certificates.k8s.io:certificatesigningrequests:nodeclient", JOINING),
     (
@@ -21,6 +21,8 @@ const ALLOWED: [(&str, &str, &str); 3] = [
         "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
         NODES,
     ),
+    // As what the server goes to kubelets: they ask it back whether it may.
+    ("kubeadm:cluster-admins", "cluster-admin", "kubeadm:cluster-admins"),
 ];
 
 /// Makes the token valid. If nodes are to join by it, they are allowed to.
