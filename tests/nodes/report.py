@@ -67,9 +67,10 @@ def document(directory):
     table(["area"] + kinds, rows)
     waiting = reasons()
     print("\n## What does not pass, and what it waits for")
-    left = sorted(name for name, (result, _) in results.items() if result in (FAILED, "skipped"))
-    why = {name: next((reason for pattern, reason in waiting if pattern.search(name)), "not known yet") for name in left}
-    table(["spec", "waits for"], [(name, why[name]) for name in left])
+    left = sorted(name for name, (result, _) in results.items() if result != PASSED)
+    why = {name: next((reason for pattern, reason in waiting if pattern.search(name)), None) for name in left}
+    why = {name: reason or ("a run" if results[name][0] == NOT_RUN else "not known yet") for name, reason in why.items()}
+    table(["spec", "waits for"], why.items())
     print("\n## All specs")
     rows = [(name, result, "" if result == NOT_RUN else round(seconds)) for name, (result, seconds) in sorted(results.items())]
     table(["spec", "result", "seconds"], rows)
