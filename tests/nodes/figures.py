@@ -40,15 +40,10 @@ def spent(process):
 
 
 def events(watch):
-    """Each pod's first event, and the first that says Running, in seconds as they come."""
-    decoder, text = json.JSONDecoder(), ""
+    """Time, name and phase of each event of a pod."""
     for line in watch.stdout:
-        text += line
-        if line.rstrip() != "}":
-            continue
-        event, _ = decoder.raw_decode(text)
-        text = ""
-        yield time.monotonic(), event["object"]["metadata"]["name"], event["object"]["status"].get("phase")
+        pod = json.loads(line)["object"]
+        yield time.monotonic(), pod["metadata"]["name"], pod["status"].get("phase")
 
 
 def measure(count):
