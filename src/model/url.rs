@@ -18,6 +18,19 @@ pub struct Url {
     pub fragment: String,
 }
 
+/// A path as it may stand in a URL, `%` and all.
+pub fn escape_path(path: &str) -> String {
+    let keep = |b: u8| b.is_ascii_alphanumeric() || b"-._~$&+,/:;=@".contains(&b);
+    let mut out = String::with_capacity(path.len() + 8);
+    for byte in path.bytes() {
+        match keep(byte) {
+            true => out.push(char::from(byte)),
+            false => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
 /// Which part a text is: each allows other letters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -55,15 +68,7 @@ impl Url {
         if self.raw_path.bytes().all(valid) {
             return self.raw_path.clone();
         }
-        let keep = |b: u8| b.is_ascii_alphanumeric() || b"-._~$&+,/:;=@".contains(&b);
-        let mut out = String::with_capacity(self.path.len() + 8);
-        for byte in self.path.bytes() {
-            match keep(byte) {
-                true => out.push(char::from(byte)),
-                false => out.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        out
+        escape_path(&self.path)
     }
 
     /// The host without its port and without brackets.

@@ -38,6 +38,16 @@ enum Source {
     Kubeconfig(PathBuf),
     /// Authorities as PEM; `None`: the system's.
     Authorities(Option<Vec<u8>>),
+    Files(TlsFiles),
+}
+
+/// Where it is read how a server is known and who comes.
+#[derive(Clone, Debug, Default)]
+pub struct TlsFiles {
+    /// Without authorities every server is believed.
+    pub authorities: Option<PathBuf>,
+    /// A client's certificate and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 enum Credential {
@@ -105,11 +115,19 @@ impl Security {
         Ok(security)
     }
 
-    /// For a new connection: HTTP/2 where the server speaks it.
+    /// What the files say is read once here, so that a mistake shows at the start.
+    pub fn by_files(files: TlsFiles) -> Result<Self, String> {
+        let security = Self { source: Source::Files(files), server_name: None };
+        security.tls()?;
+        Ok(security)
+    }
+
+    /// For a new connection, whatever is spoken over it.
     pub(super) fn tls(&self) -> Result<ClientConfig, String> {
         let (verifier, leaf) = match &self.source {
             Source::Authorities(authorities) => (Verifier::new(authorities.as_deref())?, None),
             Source::Kubeconfig(path) => of_kubeconfig(path)?,
+            Source::Files(files) => of_files(files)?,
         };
         let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
@@ -123,10 +141,24 @@ impl Security {
                 builder.with_client_auth_cert(chain, key).map_err(|why| why.to_string())?
             }
         };
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.resumption = Resumption::disabled();
         Ok(config)
     }
+}
+
+fn of_files(files: &TlsFiles) -> Result<(Verifier, Option<Leaf>), String> {
+    let verifier = match &files.authorities {
+        None => Verifier::unchecked(),
+        Some(path) => Verifier::new(Some(&bytes(path)?)).map_err(|why| format!("{}: {why}", path.display()))?,
+    };
+    let leaf = match &files.client {
+        None => None,
+        Some((certificate, key)) => {
+            let leaf = Leaf::from_pem(&bytes(certificate)?, &bytes(key)?);
+            Some(leaf.map_err(|why| format!("{}: {why}", certificate.display()))?)
+        }
+    };
+    Ok((verifier, leaf))
 }
 
 fn of_kubeconfig(path: &Path) -> Result<(Verifier, Option<Leaf>), String> {

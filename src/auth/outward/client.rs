@@ -19,6 +19,7 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{CertificateError, Error as TlsError};
 use tonic::codegen::Service;
 
@@ -214,34 +215,52 @@ async fn connect(uri: &Uri, security: &Security) -> Result<Wire, Dial> {
     let host = uri.host().unwrap_or("").trim_start_matches('[').trim_end_matches(']');
     let secure = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let stream = TcpStream::connect((host, port)).await.map_err(|error| dial(host, port, &error))?;
+    let connected = TcpStream::connect((host, port)).await;
+    let stream = connected.map_err(|error| Dial::new(undialled(host, port, &error)))?;
     stream.set_nodelay(true).map_err(Dial::new)?;
     if !secure {
         return Ok(Wire { stream: Box::new(stream), is_h2: false });
     }
-    let name = security.server_name.as_deref().unwrap_or(host).to_owned();
-    let name = ServerName::try_from(name).map_err(Dial::new)?;
-    let connector = TlsConnector::from(Arc::new(security.tls().map_err(Dial::new)?));
-    let stream = connector.connect(name, stream).await.map_err(|error| handshake(host, &error))?;
+    let stream = shake_hands(security, host, stream, &[b"h2", b"http/1.1"]).await.map_err(Dial::new)?;
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     Ok(Wire { stream: Box::new(stream), is_h2 })
 }
 
-fn dial(host: &str, port: u16, error: &io::Error) -> Dial {
+/// TLS over a connection that is there, for HTTP/1.1. The error is in Go's words.
+pub async fn secure(security: &Security, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+    shake_hands(security, host, stream, &[b"http/1.1"]).await
+}
+
+async fn shake_hands(
+    security: &Security,
+    host: &str,
+    stream: TcpStream,
+    protocols: &[&[u8]],
+) -> Result<TlsStream<TcpStream>, String> {
+    let name = security.server_name.as_deref().unwrap_or(host).to_owned();
+    let name = ServerName::try_from(name).map_err(|why| why.to_string())?;
+    let mut config = security.tls()?;
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let connector = TlsConnector::from(Arc::new(config));
+    connector.connect(name, stream).await.map_err(|error| unsecured(host, &error))
+}
+
+/// Why there is no connection, in Go's words.
+pub fn undialled(host: &str, port: u16, error: &io::Error) -> String {
     let why = match error.kind() {
         io::ErrorKind::ConnectionRefused => "connect: connection refused".into(),
         io::ErrorKind::TimedOut => "i/o timeout".into(),
         io::ErrorKind::HostUnreachable => "connect: no route to host".into(),
         io::ErrorKind::NetworkUnreachable => "connect: network is unreachable".into(),
         // A name that cannot be resolved has no kind of its own.
-        _ if error.raw_os_error().is_none() => return Dial::new(format!("dial tcp: lookup {host}: no such host")),
+        _ if error.raw_os_error().is_none() => return format!("dial tcp: lookup {host}: no such host"),
         _ => error.to_string(),
     };
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    Dial::new(format!("dial tcp {host}:{port}: {why}"))
+    format!("dial tcp {host}:{port}: {why}")
 }
 
-fn handshake(host: &str, error: &io::Error) -> Dial {
+fn unsecured(host: &str, error: &io::Error) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
     let why = match tls {
         Some(TlsError::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
@@ -257,9 +276,9 @@ fn handshake(host: &str, error: &io::Error) -> Dial {
             | CertificateError::NotValidYetContext { .. },
         )) => "x509: certificate has expired or is not yet valid".to_owned(),
         Some(TlsError::InvalidCertificate(other)) => format!("x509: {other}"),
-        _ => return Dial::new(error),
+        _ => return error.to_string(),
     };
-    Dial::new(format!("tls: failed to verify certificate: {why}"))
+    format!("tls: failed to verify certificate: {why}")
 }
 
 impl Connection for Wire {
