@@ -16,6 +16,7 @@ pub mod audit;
 pub mod fairness;
 pub mod admission;
 pub mod registry;
+pub mod relay;
 pub mod apiserver;
 pub mod controllers;
 pub mod scheduler;

@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["fairness"],
     &["admission"],
     &["registry"],
+    &["relay"],
     &["apiserver", "controllers", "scheduler"],
     &["remote"],
     &["nodes", "load"],
