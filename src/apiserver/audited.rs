@@ -139,6 +139,9 @@ pub async fn answered(recording: Recording, response: Response<Body>) -> Respons
         Body::Stream(stream) => {
             Body::Stream(Box::pin(Recorded { inner: stream, gathered: None, record: Some(record) }))
         }
+        Body::Relayed(stream) => {
+            Body::Relayed(Box::pin(Recorded { inner: stream, gathered: None, record: Some(record) }))
+        }
     };
     Response::from_parts(head, body)
 }
@@ -188,10 +191,10 @@ impl Iterator for Recorded<Box<dyn Iterator<Item = Bytes> + Send>> {
     }
 }
 
-impl Stream for Recorded<Pin<Box<dyn Stream<Item = Bytes> + Send>>> {
-    type Item = Bytes;
+impl<T> Stream for Recorded<Pin<Box<dyn Stream<Item = T> + Send>>> {
+    type Item = T;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let next = self.inner.as_mut().poll_next(cx);
         if matches!(next, Poll::Ready(None)) {
             self.end();

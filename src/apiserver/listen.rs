@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use super::respond::Body;
 use super::strangers::{Stranger, Strangers};
 use crate::auth::certificate::Peer;
+use crate::relay::pass::Broken;
 
 /// What the listener must know of bounds; see `config::limits`.
 #[derive(Clone, Copy, Debug)]
@@ -108,9 +109,9 @@ impl Drop for Open {
 
 impl http_body::Body for Sent {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Broken;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

@@ -91,7 +91,7 @@ pub fn of_value(value: &Value) -> DeleteOptions {
     }
 }
 
-fn number(query: &Query<'_>, key: &str) -> Result<Option<i64>> {
+pub fn number(query: &Query<'_>, key: &str) -> Result<Option<i64>> {
     let Some(text) = query.first(key) else { return Ok(None) };
     if text.is_empty() {
         return Ok(None);

@@ -7,13 +7,17 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Frame, SizeHint};
 
+use crate::relay::pass::Broken;
+
 /// A response's body.
 pub enum Body {
     Whole(Option<Bytes>),
     /// Made while it is sent, so that a long list is never held whole.
     Chunks(Box<dyn Iterator<Item = Bytes> + Send>),
-    /// Waits for what comes: watches, logs, tunnels.
+    /// Waits for what comes: watches, logs.
     Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    /// A backend's, which may break off: then so does this answer.
+    Relayed(Pin<Box<dyn Stream<Item = Result<Bytes, Broken>> + Send>>),
 }
 
 impl Body {
@@ -31,7 +35,7 @@ impl<T: Into<Bytes>> From<T> for Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Broken;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let next = match self.get_mut() {
@@ -40,6 +44,10 @@ impl http_body::Body for Body {
             Body::Stream(stream) => match stream.as_mut().poll_next(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(next) => next,
+            },
+            Body::Relayed(stream) => match stream.as_mut().poll_next(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(next) => return Poll::Ready(next.map(|piece| piece.map(Frame::data))),
             },
         };
         Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))

@@ -38,6 +38,7 @@ use crate::registry::core::Registry;
 use crate::registry::custom::objects as custom;
 use crate::registry::options::ListOptions;
 use crate::registry::request::{Address, Caller};
+use crate::relay::outlet::Outlet;
 use crate::schema::resource::Verbs;
 
 /// Bytes of one warning that a client is shown, and of all of them together (stock's bounds).
@@ -75,6 +76,7 @@ pub struct Parts {
     pub health: Health,
     pub metrics: Metrics,
     pub fairness: Fairness,
+    pub outlet: Outlet,
     pub limits: Limits,
 }
 
@@ -346,7 +348,7 @@ impl Exchange<'_> {
             self.caller.annotations.add(DEPRECATED, "true");
         }
         if !target.subresource.is_empty() {
-            return self.subresource(&at, target).await;
+            return self.subresource(&at, target, connection).await;
         }
         if custom::definition(resource).is_some() {
             return self.custom(&at, target, connection).await;

@@ -1,9 +1,10 @@
 //! Parts of objects with a path of their own.
 
-use http::Response;
+use http::{Method, Response};
 
 use super::bodies::{self, Expected};
 use super::exchange::{Exchange, respond};
+use super::listen::Connection;
 use super::objects::offer;
 use super::options;
 use super::respond::Body;
@@ -27,13 +28,22 @@ use crate::schema::table::{API_AUTOSCALING_V1_SCALE, API_CORE_V1_BINDING, API_PO
 const NO_SCALE: &str = "no kind is registered for the type v1.Scale in scheme \"pkg/runtime/scheme.go:110\"";
 
 impl Exchange<'_> {
-    pub async fn subresource(&mut self, at: &Address, target: &Target) -> Result<Response<Body>> {
+    pub async fn subresource(
+        &mut self,
+        at: &Address,
+        target: &Target,
+        connection: &Connection,
+    ) -> Result<Response<Body>> {
         let is_custom = custom::definition(&at.resource).is_some();
         let Some(sub) = at.resource.subresource(&at.subresource) else {
             let missing = || Status::not_found(&at.resource.name, &at.name);
             return Err(if is_custom { missing() } else { Status::no_such_resource() });
         };
-        let streams = matches!(sub.name.as_str(), "proxy" | "exec" | "attach" | "portforward");
+        let streams = match sub.name.as_str() {
+            "proxy" => !target.verb.is_empty() || self.head.method == Method::OPTIONS,
+            "exec" | "attach" | "portforward" => matches!(self.head.method, Method::GET | Method::POST),
+            _ => false,
+        };
         if (target.overlong && sub.name != "proxy") || (at.resource.namespaced && at.namespace.is_empty()) {
             return Err(Status::no_such_resource());
         }
@@ -49,14 +59,9 @@ impl Exchange<'_> {
             ("token", _) => self.token_request(at).await,
             ("eviction", _) => self.eviction(at).await,
             ("binding", _) => self.bind(at).await,
-            ("log" | "proxy" | "exec" | "attach" | "portforward", _) => {
-                // The name of a proxied object may have a scheme and a port in it.
-                if sub.name != "proxy" {
-                    self.server.registry.get(&Address { subresource: Default::default(), ..at.clone() }, "").await?;
-                }
-                let why = format!("the subresource {} of {} is not served yet", sub.name, at.resource.name);
-                Err(Status::not_implemented(why))
-            }
+            ("log", _) => self.log(at).await,
+            ("exec" | "attach" | "portforward", _) => self.stream(at, target, connection).await,
+            ("proxy", _) => self.proxy(at, target, connection).await,
             (_, "get") => self.get(&Address { subresource: Default::default(), ..at.clone() }).await,
             (_, "patch") => self.patch(at).await,
             (_, "update") => self.update_part(at).await,

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::authentication::{self, Grounds};
 use super::identity::Certified;
-use super::{bootstrap, core, flow_control, identity, roles, service};
+use super::{bootstrap, core, flow_control, identity, outlet, roles, service};
 use crate::apiserver::documents::Documents;
 use crate::apiserver::health::{Check, Health};
 use crate::apiserver::listen::{self, Bounds};
@@ -35,6 +35,7 @@ use crate::registry::client::Client;
 use crate::registry::core::Registry;
 use crate::registry::custom::cleanup::Cleanup;
 use crate::registry::custom::follow::Follower;
+use crate::relay::outlet::Outlet;
 use crate::scheduler;
 use crate::store::contract::StoreError;
 use crate::store::embedded::Embedded;
@@ -115,7 +116,8 @@ impl Plane {
             entropy: &entropy,
             metrics: &metrics,
         };
-        let server = server(&grounds, &registry, advertised, (&stopping, &tasks), fairness)?;
+        let outlet = outlet::outlet(flags, address, advertised, &ranges)?;
+        let server = server(&grounds, &registry, advertised, (&stopping, &tasks), (fairness, outlet))?;
         let events = controllers::events::start(&registry, &tasks);
         controllers::serving::start(&registry, &tasks, &events)?;
         controllers::start(&registry, &tasks, &controllers(flags, &pki, &keys)?, &events)
@@ -163,7 +165,7 @@ fn server(
     registry: &Registry,
     advertised: SocketAddr,
     (stopping, tasks): (&Arc<AtomicBool>, &Tasks),
-    fairness: Fairness,
+    (fairness, outlet): (Fairness, Outlet),
 ) -> Result<Server, StartError> {
     let authenticator = authentication::authenticator(grounds, tasks)?;
     let tokens = identity::tokens(&grounds.flags.identity.accounts, grounds.keys)?;
@@ -182,6 +184,7 @@ fn server(
             fairness.register(metrics);
         }),
         fairness,
+        outlet,
         limits: Limits {
             body: limits::BODY,
             gzip: limits::GZIP_FROM,

@@ -54,6 +54,8 @@ pub struct Flags {
     pub admission_control_config_file: Option<PathBuf>,
     #[command(flatten)]
     pub fairness: super::fairness::FairnessFlags,
+    #[command(flatten)]
+    pub kubelet: super::kubelet::KubeletFlags,
     /// Where services get their addresses: one range, or one of each family.
     #[arg(long, value_name = "CIDRS", default_value = "10.96.0.0/16")]
     pub service_cluster_ip_range: String,

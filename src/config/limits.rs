@@ -18,6 +18,8 @@ pub const CONNECTION_WINDOW: u32 = 25 * 1024 * 1024;
 pub const CONNECTIONS: usize = 50_000;
 /// Those of them over which no request has come yet: of more, the oldest is cut off.
 pub const STRANGERS: usize = 1_000;
+/// Streams to backends at once: exec, attach, port-forward, and what is upgraded through a proxy.
+pub const BACKEND_STREAMS: usize = 10_000;
 /// How long a TLS handshake may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a request's headers may take to arrive, and a new connection's first request.

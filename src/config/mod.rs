@@ -7,4 +7,5 @@ pub mod audit;
 pub mod fairness;
 pub mod flags;
 pub mod identity;
+pub mod kubelet;
 pub mod limits;

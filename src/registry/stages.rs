@@ -186,6 +186,13 @@ impl Registry {
         let mut attributes = posted(caller, at, &shown, options.is_dry_run());
         self.admission.validate(&mut attributes, Some(body)).await
     }
+
+    /// Both halves for a connection to what an object runs; `body` is the connection's options.
+    pub async fn admit_connection(&self, caller: &mut Caller, at: &Address, body: &mut Value) -> Result<()> {
+        let mut attributes = Attributes { operation: Operation::Connect, ..posted(caller, at, &Value::Null, false) };
+        self.admission.admit(&mut attributes, Some(body)).await?;
+        self.admission.validate(&mut attributes, Some(body)).await
+    }
 }
 
 fn posted<'a>(caller: &'a mut Caller, at: &'a Address, options: &'a Value, dry_run: bool) -> Attributes<'a> {

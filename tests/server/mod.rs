@@ -12,3 +12,4 @@ mod raw;
 mod rig;
 mod secrets;
 mod site;
+mod streams;
