@@ -95,12 +95,13 @@ impl<'a> Tables<'a> {
         for (at, field) in fields.iter().enumerate() {
             index[field.number() as usize] = at as u8;
         }
-        let by_name: Vec<_> =
-            self.by_name(message).iter().map(|(name, path)| format!("({name:?}, &{path:?})")).collect();
+        let names = self.by_name(message);
+        let by_name: Vec<_> = names.iter().map(|(name, path, _)| format!("({name:?}, &{path:?})")).collect();
+        let shown_unset: Vec<_> = names.iter().filter(|(.., shown)| *shown).map(|(name, ..)| name).collect();
         write!(
             text,
             "pub static {}: Message = Message {{ name: {:?}, json: Json::{}, object: {}, any: {}, kinds: {}, atomic: {}, unions: {},\n  \
-             index: &{index:?}, ascending: &{by_number:?}, in_order: {}, by_name: &[{}], fields: &[\n",
+             index: &{index:?}, ascending: &{by_number:?}, in_order: {}, by_name: &[{}], shown_unset: &{shown_unset:?}, fields: &[\n",
             ident(message.full_name()),
             message.full_name(),
             self.json(&options),
@@ -119,21 +120,31 @@ impl<'a> Tables<'a> {
         text.push_str("] };\n");
     }
 
-    /// The fields that JSON shows, inline ones flattened, by name: (path of field indexes, name).
-    fn by_name(&self, message: &MessageDescriptor) -> Vec<(String, Vec<u8>)> {
+    /// The fields that JSON has, inline ones flattened, by name: (name, path of field indexes, whether it is shown unset).
+    fn by_name(&self, message: &MessageDescriptor) -> Vec<(String, Vec<u8>, bool)> {
         let mut names = Vec::new();
         for (at, field) in declared(message).iter().enumerate() {
             if flag(&self.option(&field.options(), "inline")) == "true" {
                 let Kind::Message(inner) = field.kind() else { panic!("an inline field is a message") };
-                for (name, path) in self.by_name(&inner) {
-                    names.push((name, [vec![at as u8], path].concat()));
+                for (name, path, shown) in self.by_name(&inner) {
+                    names.push((name, [vec![at as u8], path].concat(), shown));
                 }
             } else {
-                names.push((field.json_name().to_owned(), vec![at as u8]));
+                names.push((field.json_name().to_owned(), vec![at as u8], self.is_shown_unset(field)));
             }
         }
         names.sort();
         names
+    }
+
+    /// Whether JSON has the field also when it is unset.
+    fn is_shown_unset(&self, field: &FieldDescriptor) -> bool {
+        let options = field.options();
+        let is = |name: &str| flag(&self.option(&options, name)) == "true";
+        let is_value = !field.is_list()
+            && matches!(field.kind(), Kind::Message(entry) if !entry.is_map_entry())
+            && (is("value") || is("inline"));
+        is("always") || (is_value && !is("omit_zero"))
     }
 
     fn field(&self, text: &mut String, field: &FieldDescriptor) {
@@ -153,8 +164,7 @@ impl<'a> Tables<'a> {
             _ => field.supports_presence(),
         };
         let key = format!(",\"{}\":", field.json_name());
-        let message_value = shape == "One" && !pointer && matches!(field.kind(), Kind::Message(_));
-        let shown_unset = is("always") == "true" || (message_value && is("omit_zero") == "false");
+        let shown_unset = self.is_shown_unset(field);
         writeln!(
             text,
             "    Field {{ name: {:?}, key: {key:?}, number: {}, shape: Shape::{shape}, ty: {}, pointer: {pointer}, always: {}, \
@@ -246,6 +256,7 @@ impl<'a> Tables<'a> {
             8 => "SchemaOrArray",
             9 => "SchemaOrStringArray",
             10 => "Items",
+            11 => "Written",
             other => panic!("json form {other}"),
         }
     }

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 
-use crate::codec::json::{parse, scan as text};
+use crate::codec::json::scan as text;
+use crate::codec::object as coding;
 use crate::codec::protobuf::{decode, scan as proto, tree};
 use crate::codec::wire::Malformed;
 use crate::model::revision::Revision;
@@ -266,7 +267,7 @@ impl Object {
         match (self.form, shape) {
             (Form::Protobuf, Shape::Builtin(message)) => tree::to_value(&self.bytes, message),
             (Form::Protobuf, Shape::Custom(_)) => Err(Malformed::Form),
-            (Form::Json, _) => parse::parse(&self.bytes).map_err(|_| Malformed::Form),
+            (Form::Json, _) => coding::read_custom(&self.bytes).map_err(|_| Malformed::Form),
         }
     }
 

@@ -8,7 +8,7 @@ use minicbor::data::{Tag, Type};
 use minicbor::decode::Decoder;
 
 use crate::codec::json::{MAX_DEPTH, tree};
-use crate::model::value::{Map, Number, Value};
+use crate::model::value::{Map, Number, Value, unpacked};
 
 /// Tag 55799, which says that CBOR follows.
 const SELF_DESCRIBED: [u8; 3] = [0xd9, 0xd9, 0xf7];
@@ -85,6 +85,7 @@ pub fn value(out: &mut Vec<u8>, tree: &Value) {
                 value(out, item);
             }
         }
+        Value::Written(text) => value(out, &unpacked(text)),
     }
 }
 

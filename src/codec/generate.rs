@@ -31,6 +31,7 @@ fn nested(message: &'static Message, depth: u32) -> BoxedStrategy<Value> {
         Json::Quantity => (1..1000_i64, "(|m|Ki|Mi|G)").prop_map(|(n, unit)| canonical_quantity(n, &unit)).boxed(),
         Json::IntOrString => prop_oneof![any::<i32>().prop_map(Value::from), text().prop_map(Value::from)].boxed(),
         Json::Raw => prop_oneof![Just(json!({"a": [1, true, null, "x"]})), Just(json!("text")), Just(json!(7))].boxed(),
+        Json::Written => Just(Value::Written(r#"{"f:b":{},"f:a":{}}"#.into())).boxed(),
         Json::Items => prop::collection::vec(text(), 0..3).prop_map(Value::from).boxed(),
         Json::SchemaOrBool => any::<bool>().prop_map(Value::from).boxed(),
         Json::SchemaOrArray => Just(json!([{"type": "string"}])).boxed(),
@@ -102,6 +103,6 @@ fn is_plain_zero(field: &Field, value: &Value) -> bool {
         (Value::Number(number), _) => number.as_f64() == Some(0.0),
         (Value::Bool(flag), _) => !flag,
         (Value::Object(map), _) => map.is_empty(),
-        (Value::Array(_), _) => false,
+        (Value::Array(_) | Value::Written(_), _) => false,
     }
 }

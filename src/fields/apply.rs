@@ -349,7 +349,7 @@ mod tests {
                 let text = |name: &str| entry[name].as_str().unwrap_or("-").to_owned();
                 let (time, mut fields) = (text("time"), String::new());
                 let second = time.get(17..19).map_or("-".into(), |s| (s.parse::<i64>().unwrap_or(0) - 20).to_string());
-                let set = Set::from_value(&entry["fieldsV1"]["f:spec"]).unwrap_or_default();
+                let set = Set::from_value(&entry["fieldsV1"].opened()["f:spec"]).unwrap_or_default();
                 set.for_each(&mut |path| fields += &format!(" {}", crate::fields::path::display(path)));
                 format!("{} {} {second}{fields}", text("manager"), text("operation"))
             };

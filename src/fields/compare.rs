@@ -4,7 +4,7 @@ use super::check::{Faults, element, wrong_scalar};
 use super::path::{Element, same};
 use super::set::Set;
 use super::typed::{Atom, List, Map, Names, Relation, Scalar, Type};
-use crate::codec::json::dense::{shown, shows_unset};
+use crate::codec::json::dense::shown;
 use crate::model::value::{Map as Object, Value};
 use crate::schema::table::{self, Field, Json, Message, Shape};
 
@@ -222,7 +222,7 @@ impl Walk {
         let (a, b) = (left.flatten(), right.flatten());
         let mut extra: Vec<&str> = Vec::new();
         if let (true, Names::Message(message), true) = (self.sparse, map.names, left.is_some() != right.is_some()) {
-            extra.extend(unset_fields(message).filter(|name| {
+            extra.extend(message.shown_unset.iter().filter(|name| {
                 !a.is_some_and(|map| map.contains_key(name)) && !b.is_some_and(|map| map.contains_key(name))
             }));
         }
@@ -396,7 +396,7 @@ fn side<'v>(field: Option<&Field>, value: Option<&'v Value>, present: bool) -> S
     let Some(field) = field else { return value.map_or(Side::Absent, Side::Given) };
     match shown(field, value) {
         Some(value) => Side::Given(value),
-        None if !present || !shows_unset(field) => Side::Absent,
+        None if !present || !field.shown_unset => Side::Absent,
         None => unset(field).map_or(Side::Given(&Value::Null), Side::Zero),
     }
 }
@@ -420,19 +420,13 @@ fn unset(field: &Field) -> Option<Unset> {
     }
 }
 
-/// The fields that JSON shows when they are unset.
-fn unset_fields(message: &'static Message) -> impl Iterator<Item = &'static str> {
-    let shows = |(name, _): &&(&'static str, _)| message.field(name).is_some_and(shows_unset);
-    message.by_name.iter().filter(shows).map(|(name, _)| *name)
-}
-
 fn is_meta(map: &Map<'_>) -> bool {
     matches!(map.names, Names::Message(message) if message.short_name() == "ObjectMeta")
 }
 
 fn shows_when_empty(map: &Map<'_>) -> bool {
     match map.names {
-        Names::Message(message) if message.json == Json::Object => unset_fields(message).next().is_some(),
+        Names::Message(message) if message.json == Json::Object => !message.shown_unset.is_empty(),
         _ => false,
     }
 }

@@ -1,8 +1,10 @@
 //! `metadata.managedFields`: who set which fields, in which version, and when.
 
+use std::sync::Arc;
+
 use super::set::Set;
 use crate::model::gotext;
-use crate::model::value::{Map, Value, json};
+use crate::model::value::{Map, Value};
 
 /// Entries of operation Update kept at most; older ones are put together as `ancient-changes`.
 pub const MAX_UPDATERS: usize = 10;
@@ -29,11 +31,11 @@ pub enum Operation {
     Update,
 }
 
-/// The fields of an entry; decoded only when they must be.
+/// The fields of an entry; read only when they must be.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fields {
-    /// FieldsV1 as this server writes it.
-    Written(Value),
+    /// FieldsV1.
+    Written(Arc<str>),
     Set(Set),
 }
 
@@ -49,23 +51,23 @@ impl Operation {
 impl Fields {
     pub fn is_empty(&self) -> bool {
         match self {
-            Fields::Written(value) => value.as_object().is_none_or(Map::is_empty),
+            Fields::Written(text) => &**text == "{}",
             Fields::Set(set) => set.is_empty(),
         }
     }
 
     pub fn into_set(self) -> Result<Set, String> {
         match self {
-            Fields::Written(value) => Set::from_value(&value),
+            Fields::Written(text) => Set::parse(&text),
             Fields::Set(set) => Ok(set),
         }
     }
 
     fn into_value(self) -> Value {
-        match self {
-            Fields::Written(value) => value,
-            Fields::Set(set) => set.to_value(),
-        }
+        Value::Written(match self {
+            Fields::Written(text) => text,
+            Fields::Set(set) => set.to_text().into(),
+        })
     }
 }
 
@@ -128,7 +130,11 @@ impl Entry {
         }
         let (manager, subresource) = (text("manager"), text("subresource"));
         let time = Some(text("time")).filter(|time| !time.is_empty());
-        let fields = map.remove("fieldsV1").unwrap_or_else(|| json!({}));
+        let fields = match map.remove("fieldsV1") {
+            Some(Value::Written(text)) => text,
+            Some(fields) => fields.to_json().into(),
+            None => "{}".into(),
+        };
         Ok(Self { manager, operation, api_version, subresource, time, fields: Fields::Written(fields) })
     }
 
@@ -296,6 +302,7 @@ fn equal_but(a: &Value, b: &Value, field: &str, same: impl Fn(&Value, &Value) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::value::json;
 
     fn entry(manager: &str, operation: &str, time: &str) -> Value {
         json!({
@@ -345,7 +352,7 @@ mod tests {
         let ancient = entries.iter().find(|entry| entry.manager == "ancient-changes").expect("a bucket").clone();
         assert_eq!(ancient.time.as_deref(), Some("2024-01-01T00:00:03Z"));
         let fields = json!({"f:data": {"f:m00": {}, "f:m01": {}, "f:m02": {}, "f:m03": {}}});
-        assert_eq!(ancient.fields.into_value(), fields);
+        assert_eq!(ancient.fields.into_value().opened(), fields);
         let before = entries.clone();
         cap(&mut entries).expect("readable");
         assert_eq!(entries, before);

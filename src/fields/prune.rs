@@ -213,7 +213,7 @@ mod tests {
         let entries = managed::list(&object).and_then(Value::as_array).cloned().unwrap_or_default();
         let owner = |entry: Value| {
             let part = |name: &str| entry[name].as_str().unwrap_or("").to_owned();
-            format!("{} {} {}", part("manager"), part("apiVersion"), entry["fieldsV1"]["f:spec"])
+            format!("{} {} {}", part("manager"), part("apiVersion"), entry["fieldsV1"].opened()["f:spec"])
         };
         (object, entries.into_iter().map(owner).collect())
     }

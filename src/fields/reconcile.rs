@@ -3,47 +3,12 @@
 use super::path::Element;
 use super::set::Set;
 use super::typed::{Map, Relation, Type};
-use crate::model::value::{Text, Value};
 
 /// The set as the type wants it. `None`: it is so already.
 pub fn reconcile(set: &Set, ty: Type<'_>) -> Option<Set> {
     let mut changes = Changes { path: Vec::new(), whole: Set::new() };
     changes.visit(Some(set), false, ty);
     if changes.whole.is_empty() { None } else { Some(set.recursive_difference(&changes.whole).union(&changes.whole)) }
-}
-
-/// Whether FieldsV1 as a tree is not what the type wants. It reads the texts and makes nothing, so that a list of
-/// managers can be passed on as it is.
-pub fn is_stale(fields: &Value, ty: Type<'_>) -> bool {
-    let Value::Object(entries) = fields else { return true };
-    // What has no field below it is a leaf, which every type allows.
-    let leads_on = |(key, below): &(&Text, &Value)| match below {
-        Value::Object(below) => *key != "." && below.keys().any(|key| key != "."),
-        _ => true,
-    };
-    let mut further = entries.iter().filter(leads_on);
-    let below = || entries.keys().any(|key| key != ".");
-    let atom = ty.atom();
-    let Some(map) = atom.map else {
-        let Some(list) = atom.list.filter(|_| atom.scalar.is_none()) else { return false };
-        return match list.relation {
-            Relation::Atomic => below(),
-            _ => further.any(|(_, below)| is_stale(below, list.item)),
-        };
-    };
-    if map.is_schemaless() {
-        return false;
-    }
-    if map.atomic {
-        return below();
-    }
-    further.any(|(key, below)| {
-        let ty = match key.strip_prefix("f:") {
-            Some(name) => map.value(name),
-            None => map.values,
-        };
-        ty.is_some_and(|ty| is_stale(below, ty))
-    })
 }
 
 struct Changes {
@@ -103,7 +68,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::value::json;
+    use crate::model::value::{Value, json};
     use crate::schema::table::message;
 
     #[test]
@@ -118,7 +83,6 @@ mod tests {
             "f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:name": {}}}, "f:gone": {"f:x": {}},
         }});
         let set = |fields: &Value| Set::from_value(fields).expect("FieldsV1");
-        assert!(is_stale(&old, ty) && !is_stale(&new, ty));
         assert_eq!(reconcile(&set(&old), ty), Some(set(&new)));
         assert_eq!(reconcile(&set(&new), ty), None);
     }

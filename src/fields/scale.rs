@@ -112,7 +112,7 @@ mod tests {
             entry("applier", "Apply", "autoscaling/v1", replicas.clone()),
             entry("updater", "Update", "autoscaling/v1", replicas.clone()),
         ]);
-        assert_eq!(scale, Some(expected));
+        assert_eq!(scale.as_ref().map(Value::opened), Some(expected));
 
         let back = to_parent(Some(&parent), scale.as_ref(), "apps/v1", REPLICAS).expect("readable").expect("managers");
         let mut moved = entry("updater", "Update", "apps/v1", replicas.clone());
@@ -123,6 +123,6 @@ mod tests {
             entry("old", "Update", "apps/v0", replicas),
             entry("updater", "Update", "apps/v1", json!({"f:spec": {"f:paused": {}}})),
         ]);
-        assert_eq!(back, expected);
+        assert_eq!(back.opened(), expected);
     }
 }

@@ -190,9 +190,9 @@ impl<'a> Atom<'a> {
             }
             Json::Time | Json::MicroTime | Json::Quantity => Atom::scalar(Scalar::Any),
             Json::Duration => Atom::scalar(Scalar::String),
+            Json::Written => Atom::map(Map { names: Names::None, values: Some(Type::Deduced(0)), atomic }),
             Json::Raw => match message.short_name() {
                 "RawExtension" => Type::Opaque.atom(),
-                "FieldsV1" => Atom::map(Map { names: Names::None, values: Some(Type::Deduced(0)), atomic }),
                 _ => Type::Deduced(0).atom(),
             },
             Json::IntOrString | Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => {

@@ -7,9 +7,10 @@ use super::check::check;
 use super::compare::{Comparison, Form, compare};
 use super::managed::{self, Entry, Fields, Operation};
 use super::path::Element;
-use super::reconcile::{is_stale, reconcile};
+use super::reconcile::reconcile;
 use super::set::Set;
 use super::typed::Type;
+use super::written::{holds, is_stale, touches};
 use crate::model::names::GroupVersionKind;
 use crate::model::object;
 use crate::model::time::Time;
@@ -183,17 +184,17 @@ pub fn track(
 /// An entry's fields without what changed hands; `own` is what the writer gets.
 fn settle(fields: Fields, version: &Version<'_>, own: Option<&Set>) -> Result<Fields, String> {
     let ty = Type::of(&version.shape);
-    if let Fields::Written(fields_v1) = &fields {
-        let keeps = |set: &Set| !touches(fields_v1, set);
+    if let Fields::Written(text) = &fields {
+        let keeps = |set: &Set| !touches(text, set);
         let settled = keeps(&version.removed)
             && match own {
                 None => keeps(&version.written),
                 Some(own) => {
                     let all = std::ptr::eq(own, &version.written);
-                    holds(fields_v1, own) && (all || keeps(&version.written.difference(own)))
+                    holds(text, own) && (all || keeps(&version.written.difference(own)))
                 }
             };
-        if settled && !is_stale(fields_v1, ty) {
+        if settled && !is_stale(text, ty) {
             return Ok(fields);
         }
     }
@@ -203,31 +204,6 @@ fn settle(fields: Fields, version: &Version<'_>, own: Option<&Set>) -> Result<Fi
         Some(own) => own.union(&set),
         None => set,
     }))
-}
-
-/// Whether a written entry has a member of the set.
-fn touches(written: &Value, set: &Set) -> bool {
-    any(written, set, &mut String::new(), &|is_member| is_member)
-}
-
-/// Whether a written entry has all members of the set.
-fn holds(written: &Value, set: &Set) -> bool {
-    !any(written, set, &mut String::new(), &|is_member| !is_member)
-}
-
-/// Whether for any member of the set `wanted` is true of its being a member of the written entry.
-fn any(written: &Value, set: &Set, key: &mut String, wanted: &dyn Fn(bool) -> bool) -> bool {
-    set.nodes().iter().any(|node| {
-        key.clear();
-        node.element.write(key);
-        let below = written.get(key.as_str());
-        let is_member = below.and_then(Value::as_object).is_some_and(|map| map.is_empty() || map.contains_key("."));
-        (node.member && wanted(is_member))
-            || match below {
-                Some(below) => any(below, &node.children, key, wanted),
-                None => !node.children.is_empty() && wanted(false),
-            }
-    })
 }
 
 /// What changed, in a version that a manager uses.
@@ -306,7 +282,7 @@ mod tests {
         let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or("").to_owned();
         let seconds = |entry: &Value| text(entry, "time").chars().rev().skip(1).take(2).collect::<Vec<_>>();
         let second = |entry: &Value| seconds(entry).iter().rev().collect::<String>();
-        entries.iter().map(|e| (text(e, "manager"), second(e), e["fieldsV1"].clone())).collect()
+        entries.iter().map(|e| (text(e, "manager"), second(e), e["fieldsV1"].opened())).collect()
     }
 
     fn config(data: Value) -> Value {

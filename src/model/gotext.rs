@@ -2,7 +2,7 @@
 
 use std::num::IntErrorKind;
 
-use crate::model::value::{Number, Value};
+use crate::model::value::{Number, Value, unpacked};
 
 /// Go's `%q`: quoted, with Go's escapes.
 pub fn quote(text: &str) -> String {
@@ -153,6 +153,7 @@ pub fn value(value: &Value) -> String {
             let entries: Vec<_> = map.iter().map(|(key, value)| format!("{key}:{}", self::value(value))).collect();
             format!("map[{}]", entries.join(" "))
         }
+        Value::Written(text) => self::value(&unpacked(text)),
     }
 }
 
@@ -171,6 +172,7 @@ pub fn source(value: &Value) -> String {
             let entries: Vec<_> = map.iter().map(|(key, value)| format!("{}:{}", quote(key), source(value))).collect();
             format!("map[string]interface {{}}{{{}}}", entries.join(", "))
         }
+        Value::Written(text) => source(&unpacked(text)),
     }
 }
 

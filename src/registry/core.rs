@@ -18,7 +18,6 @@ use crate::cache::error::CacheError;
 use crate::cache::handle::Cache;
 use crate::cache::object::{Form, Key, Object};
 use crate::cache::stored::{self, Convert};
-use crate::codec::json::parse;
 use crate::codec::object as coding;
 use crate::codec::protobuf::encode::Before;
 use crate::codec::protobuf::{sparse, tree};
@@ -256,7 +255,7 @@ impl Registry {
             Shape::Custom(_) => {
                 value["apiVersion"] = storage.kind.group_version().to_string().into();
                 value["kind"] = storage.kind.kind.as_str().into();
-                debug_assert_eq!(Ok(&value), parse::parse(&sealed.raw).as_ref(), "a tree as its text says");
+                debug_assert_eq!(Ok(&value), coding::read_custom(&sealed.raw).as_ref(), "a tree as its text says");
             }
         }
         self.cache.trees().announce(key, &sealed.stored, value);

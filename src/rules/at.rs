@@ -128,7 +128,7 @@ impl<'p, 'v> At<'p, 'v> {
             Value::String(text) => text.is_empty(),
             Value::Array(items) => items.is_empty(),
             Value::Object(fields) => fields.is_empty(),
-            Value::Bool(_) | Value::Number(_) => false,
+            Value::Bool(_) | Value::Number(_) | Value::Written(_) => false,
         }
     }
 

@@ -361,6 +361,7 @@ fn is_zero(value: &Value, field: &Field) -> bool {
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(entries) => entries.is_empty(),
+        Value::Written(_) => false,
     }
 }
 

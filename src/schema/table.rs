@@ -29,6 +29,8 @@ pub struct Message {
     pub in_order: bool,
     /// JSON name -> positions down to the field, through inline messages; sorted by name.
     pub by_name: &'static [(&'static str, &'static [u8])],
+    /// The JSON names that are there also when they are unset, sorted.
+    pub shown_unset: &'static [&'static str],
 }
 
 /// How a message looks in JSON.
@@ -45,6 +47,8 @@ pub enum Json {
     SchemaOrArray,
     SchemaOrStringArray,
     Items,
+    /// A [`Value::Written`](crate::model::value::Value::Written) in trees.
+    Written,
 }
 
 /// One field of a message.

@@ -392,7 +392,7 @@ fn create(step: &Step, target: &Target, tally: &mut Tally) {
 
 fn union_of(object: &Value) -> Set {
     let entries = managed::list(object).and_then(Value::as_array).cloned().unwrap_or_default();
-    let sets = entries.iter().map(|entry| Set::from_value(&entry["fieldsV1"]).expect("FieldsV1"));
+    let sets = entries.iter().map(|entry| Set::parse(&entry["fieldsV1"].to_json()).expect("FieldsV1"));
     sets.fold(Set::new(), |all, set| all.union(&set))
 }
 
@@ -540,7 +540,8 @@ fn managers(object: &Value) -> Vec<String> {
     let mut texts: Vec<_> = list
         .into_iter()
         .map(|mut entry| {
-            entry["fieldsV1"] = Set::from_value(&entry["fieldsV1"]).expect("FieldsV1").to_value();
+            let text = entry["fieldsV1"].to_json();
+            entry["fieldsV1"] = Set::parse(&text).expect("FieldsV1").to_text().parse().expect("JSON");
             entry.to_string()
         })
         .collect();

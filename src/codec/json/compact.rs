@@ -1,7 +1,10 @@
 //! A JSON text without the space between its tokens, its members in their order; and without managedFields.
 
+use std::borrow::Cow;
+
 use super::parse::{Parser, Result, Token};
 use super::write::string;
+use crate::model::value::Value;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -32,6 +35,16 @@ pub fn compact(text: &[u8]) -> Result<Vec<u8>> {
         out.push(*byte);
     }
     Ok(out)
+}
+
+/// The parser's next value as it is written, without space.
+pub fn written(parser: &mut Parser<'_>) -> Result<Value> {
+    let text = parser.raw()?;
+    let text = match text.iter().any(u8::is_ascii_whitespace) {
+        true => Cow::Owned(compact(text)?),
+        false => Cow::Borrowed(text),
+    };
+    Ok(Value::Written(String::from_utf8_lossy(&text).into()))
 }
 
 /// The same object without `metadata.managedFields`: its own, that of a list's items, and of a table's rows.

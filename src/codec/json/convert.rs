@@ -34,6 +34,8 @@ impl Converter {
             }
             (Json::Items, other) => Err(format!("cannot restore slice from {}", kind(&other))),
             (Json::Raw, other) => Ok(other),
+            (Json::Written, other @ (Value::Array(_) | Value::Object(_))) => Ok(Value::Written(other.to_json().into())),
+            (Json::Written, other) => Ok(other),
             (_, other) => decode::decode(other.to_string().as_bytes(), message).map(|decoded| decoded.value),
         }
     }
@@ -133,7 +135,7 @@ fn kind(value: &Value) -> &'static str {
         Value::Number(_) => "int64",
         Value::String(_) => "string",
         Value::Array(_) => "slice",
-        Value::Object(_) => "map",
+        Value::Object(_) | Value::Written(_) => "map",
     }
 }
 

@@ -8,6 +8,7 @@ use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 
+use super::compact::written;
 use super::parse::{Parser, Token, Unreadable, number};
 use super::syntax;
 use crate::model::duration::Duration;
@@ -131,6 +132,7 @@ impl Decoder {
             Json::Quantity => quantity(parser, token).map(Some),
             Json::IntOrString => int_or_string(parser, token).map(Some).map_err(|f| self.placed(f, place)),
             Json::Raw => Ok(Some(parser.value()?)),
+            Json::Written => Ok(Some(written(parser)?)),
             Json::Items => self.strings(parser, place),
             Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => {
                 // Stock reads these by hand, and nothing in them strictly.
@@ -496,6 +498,7 @@ pub(in crate::codec) fn is_zero(value: &Value, ty: Type) -> bool {
         (Value::String(text), ty) => text.is_empty() && !matches!(ty, Type::Bytes),
         (Value::Object(map), _) => map.is_empty(),
         (Value::Array(items), _) => items.is_empty(),
+        (Value::Written(_), _) => false,
     }
 }
 

@@ -33,6 +33,7 @@ pub fn value(out: &mut Vec<u8>, tree: &Value) {
             }
             out.push(b'}');
         }
+        Value::Written(text) => out.extend_from_slice(text.as_bytes()),
     }
 }
 

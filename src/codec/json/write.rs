@@ -71,7 +71,7 @@ fn content(out: &mut Vec<u8>, raw: &[u8], message: &'static Message, depth: usiz
             text(out, if quantity.is_empty() { b"0" } else { quantity })?;
         }
         Json::IntOrString => int_or_string(out, raw)?,
-        Json::Raw => {
+        Json::Raw | Json::Written => {
             let bytes = numbered(raw, 1)?.map_or(Ok(&[][..]), Wire::bytes)?;
             out.extend_from_slice(if bytes.is_empty() { b"null" } else { bytes });
         }

@@ -74,7 +74,7 @@ impl<'de> Deserializer<'de> for Content<'_> {
                 0 => visitor.visit_i64(numbered(self.raw, 2)?.map_or(Ok(0), Wire::varint)? as i32 as i64),
                 _ => visitor.visit_str(numbered(self.raw, 3)?.map_or(Ok(""), Wire::str)?),
             },
-            Json::Raw => self.raw_json(visitor),
+            Json::Raw | Json::Written => self.raw_json(visitor),
             Json::Items => visitor.visit_seq(self.sequence(&self.message.fields[0])),
             Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => self.schema_or(visitor),
         }
@@ -248,7 +248,7 @@ pub fn is_zero(raw: &[u8], message: &'static Message) -> Result<bool, Malformed>
             }
             Ok(true)
         }
-        Json::Time | Json::MicroTime | Json::Raw | Json::Items => Ok(raw.is_empty()),
+        Json::Time | Json::MicroTime | Json::Raw | Json::Written | Json::Items => Ok(raw.is_empty()),
         Json::IntOrString => {
             let part = |number| numbered(raw, number)?.map_or(Ok(0), Wire::varint);
             Ok(part(1)? == 0 && part(2)? == 0)

@@ -69,9 +69,11 @@ fn content(out: &mut Backward, value: &Value, message: &'static Message, depth: 
             Ok(())
         }
         Json::IntOrString => int_or_string(out, value),
-        Json::Raw => {
-            if !value.is_null() {
-                text(out, 1, &value.to_json());
+        Json::Raw | Json::Written => {
+            match value {
+                Value::Null => {}
+                Value::Written(written) => text(out, 1, written),
+                _ => text(out, 1, &value.to_json()),
             }
             Ok(())
         }

@@ -30,7 +30,10 @@ pub fn settle(value: &mut Value, message: &'static Message) -> Result<(), Malfor
         },
         Json::IntOrString if value.is_null() => *value = 0.into(),
         Json::Items if value.is_null() => *value = Value::Array(Vec::new()),
-        Json::IntOrString | Json::Items | Json::Raw => {}
+        Json::Written if matches!(value, Value::Array(_) | Value::Object(_)) => {
+            *value = Value::Written(value.to_json().into());
+        }
+        Json::IntOrString | Json::Items | Json::Raw | Json::Written => {}
         Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => {
             let schema = message.fields.iter().find(|field| field.name == "schema").ok_or(Malformed::Form)?;
             match value {

@@ -41,6 +41,10 @@ fn content(raw: &[u8], message: &'static Message, depth: usize) -> Result<Value,
             [] => Value::Null,
             text => parse::parse(text).map_err(|_| Malformed::Form)?,
         },
+        Json::Written => match numbered(raw, 1)?.map_or(Ok(&[][..]), Wire::bytes)? {
+            [] => Value::Null,
+            text => Value::Written(std::str::from_utf8(text).map_err(|_| Malformed::Form)?.into()),
+        },
         Json::Items => items(raw, &message.fields[0], depth)?,
         Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => schema_or(raw, message, depth)?,
     })

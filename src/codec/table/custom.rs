@@ -92,7 +92,7 @@ fn printed(value: &Value) -> Cow<'_, str> {
             (Some(whole), _) => whole.to_string(),
             (None, number) => gotext::float(number.unwrap_or(0.0)),
         }),
-        Value::Array(_) | Value::Object(_) => Cow::Owned(gotext::json(value)),
+        Value::Array(_) | Value::Object(_) | Value::Written(_) => Cow::Owned(gotext::json(value)),
     }
 }
 

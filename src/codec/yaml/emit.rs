@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use super::resolve::{Scalar, is_base60, resolve};
 use crate::model::gotext;
-use crate::model::value::{Map, Number, Text, Value};
+use crate::model::value::{Map, Number, Text, Value, unpacked};
 
 /// A value as a whole document.
 pub fn text(value: &Value) -> String {
@@ -161,6 +161,7 @@ impl Emitter {
                 }
                 self.indent = before;
             }
+            Value::Written(text) => self.node(&unpacked(text), context),
         }
     }
 

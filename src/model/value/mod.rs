@@ -12,11 +12,13 @@ mod make;
 mod map;
 mod text;
 
+use std::sync::Arc;
+
 pub use compact_str::CompactString as Text;
 pub use make::ToValue;
 pub use map::{Entry, IntoIter, Iter, IterMut, Map};
 pub use serde_json::Number;
-pub use text::{from_serde, from_value, to_serde};
+pub use text::{from_serde, from_value, to_serde, unpacked};
 
 pub use crate::json;
 
@@ -30,6 +32,8 @@ pub enum Value {
     String(Text),
     Array(Vec<Value>),
     Object(Map),
+    /// JSON that is passed on as it was written: nothing looks into it but who unpacks it, and it equals no other text.
+    Written(Arc<str>),
 }
 
 impl Value {
@@ -41,7 +45,7 @@ impl Value {
             Self::Number(_) => "number",
             Self::String(_) => "string",
             Self::Array(_) => "array",
-            Self::Object(_) => "object",
+            Self::Object(_) | Self::Written(_) => "object",
         }
     }
 
@@ -122,6 +126,10 @@ impl Value {
 
     pub fn as_object_mut(&mut self) -> Option<&mut Map> {
         if let Self::Object(map) = self { Some(map) } else { None }
+    }
+
+    pub fn as_written(&self) -> Option<&str> {
+        if let Self::Written(text) = self { Some(text) } else { None }
     }
 
     /// Makes copies of all maps in it cost nothing until they are changed.

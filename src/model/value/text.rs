@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::ser::{SerializeMap, SerializeSeq};
+use serde::ser::{Error as _, SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Map, Text, Value};
@@ -21,8 +21,31 @@ impl Serialize for Value {
                 list.end()
             }
             Self::Object(map) => map.serialize(out),
+            Self::Written(text) => unpack(text).map_err(S::Error::custom)?.serialize(out),
         }
     }
+}
+
+/// The tree of a written value.
+fn unpack(text: &str) -> Result<serde_json::Value, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+impl Value {
+    /// The value with what is written in it looked into, at every depth.
+    pub fn opened(&self) -> Value {
+        match self {
+            Self::Written(text) => unpacked(text),
+            Self::Array(items) => items.iter().map(Self::opened).collect(),
+            Self::Object(map) => map.iter().map(|(key, value)| (key.clone(), value.opened())).collect(),
+            other => other.clone(),
+        }
+    }
+}
+
+/// A written value, looked into; null where it cannot be read.
+pub fn unpacked(text: &str) -> Value {
+    unpack(text).map(from_serde).unwrap_or_default()
 }
 
 impl Serialize for Map {
@@ -170,6 +193,7 @@ fn compact(out: &mut String, value: &Value) {
             }
             out.push('}');
         }
+        Value::Written(text) => out.push_str(text),
     }
 }
 
@@ -217,6 +241,7 @@ impl fmt::Debug for Value {
             Self::String(text) => fmt::Debug::fmt(text.as_str(), out),
             Self::Array(items) => items.fmt(out),
             Self::Object(map) => map.fmt(out),
+            Self::Written(text) => out.write_str(text),
         }
     }
 }
@@ -252,6 +277,7 @@ pub fn to_serde(value: &Value) -> serde_json::Value {
         Value::String(text) => serde_json::Value::String(text.to_string()),
         Value::Array(items) => items.iter().map(to_serde).collect(),
         Value::Object(map) => map.iter().map(|(key, value)| (key.to_string(), to_serde(value))).collect(),
+        Value::Written(text) => unpack(text).unwrap_or_default(),
     }
 }
 

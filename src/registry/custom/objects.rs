@@ -7,7 +7,6 @@ use bytes::Bytes;
 
 use crate::cache::object::Object;
 use crate::codec::json::decode::Decoded;
-use crate::codec::json::parse::parse;
 use crate::codec::json::syntax::explain;
 use crate::codec::object as coding;
 use crate::fields::patch::repeated;
@@ -34,7 +33,7 @@ pub fn definition(resource: &Resource) -> Option<&Definition> {
 
 /// Reads JSON: filled, pruned, and noted what is unknown or comes twice. The error is Go's text.
 pub fn decode(text: &[u8], definition: &Definition) -> std::result::Result<Decoded, String> {
-    let mut value = parse(text).map_err(|_| explain(text).unwrap_or_else(|| "unreadable JSON".into()))?;
+    let mut value = coding::read_custom(text).map_err(|_| explain(text).unwrap_or_else(|| "unreadable JSON".into()))?;
     let mut notes = repeated(text);
     definition.fill(&mut value);
     let unknown = definition.prune(&mut value)?;

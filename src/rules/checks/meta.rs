@@ -112,7 +112,7 @@ fn only_allowed_of(at: &At, message: &Message, allowed: &[&str], detail: &'stati
             Value::Bool(flag) => plain && !flag,
             // An empty list or map is set too; an empty object is not, where Go has no pointer to it.
             Value::Object(fields) => plain && is_one && fields.is_empty(),
-            Value::Array(_) => false,
+            Value::Array(_) | Value::Written(_) => false,
         };
         if !zero {
             let name = show::go_name(message, field.name);

@@ -92,7 +92,7 @@ pub fn mistyped(path: &str, value: &Value, expected: &str) -> String {
         Value::Number(_) => "float64",
         Value::String(_) => "string",
         Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
+        Value::Object(_) | Value::Written(_) => "map[string]interface {}",
     };
     format!("{dot}{path} accessor error: {} is of the type {found}, expected {expected}", gotext::value(value))
 }

@@ -287,7 +287,7 @@ fn found(value: &Value) -> (&'static str, &'static str) {
         Value::Number(_) => ("number", "float64"),
         Value::String(_) => ("string", ""),
         Value::Array(_) => ("array", ""),
-        Value::Object(_) => ("object", ""),
+        Value::Object(_) | Value::Written(_) => ("object", ""),
     }
 }
 

@@ -110,6 +110,8 @@ pub fn untyped(value: &Value) -> Val<'_> {
         Value::String(text) => Val::String(Text::Seen(text)),
         Value::Array(items) => Val::Items(items, Schema::NONE),
         Value::Object(fields) => Val::Fields(fields, Schema::NONE),
+        // Only what managers own is written, and no rule of a custom resource can name that.
+        Value::Written(_) => Val::Null,
     }
 }
 
