@@ -29,7 +29,7 @@ impl History {
     pub async fn open(cx: &Cx, owner: &Item, shelf: &Shelf, label: &str) -> Result<Self> {
         let (data, mut all) = (data(owner), list(owner, shelf)?);
         let newest = all.last().map_or(0, number);
-        let Some(at) = all.iter().rposition(|revision| is_same(&revision.value["data"], &data)) else {
+        let Some(at) = all.iter().rposition(|revision| is_same(&revision.value["data"].opened(), &data)) else {
             let current = create(cx, owner, data, newest + 1, label).await?;
             return Ok(Self { current, old: all });
         };
@@ -71,7 +71,7 @@ pub fn hash(revision: &Item) -> &str {
 
 /// The template that it keeps.
 pub fn template(revision: &Item) -> Value {
-    let mut template = revision.value["data"]["spec"]["template"].clone();
+    let mut template = revision.value["data"].opened()["spec"]["template"].take();
     template.as_object_mut().and_then(|template| template.remove("$patch"));
     template
 }
@@ -131,7 +131,7 @@ async fn create(cx: &Cx, owner: &Item, data: Value, number: i64, label: &str) ->
         Ok(written) => item(cx, &written.object),
         Err(status) if status.is_already_exists() => {
             let there = item(cx, cx.get(target).await?.as_ref())?;
-            if is_same(&there.value["data"], &data) {
+            if is_same(&there.value["data"].opened(), &data) {
                 return Ok(there);
             }
             // Another template took the name: the next one is another.

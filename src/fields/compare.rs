@@ -6,7 +6,7 @@ use super::set::Set;
 use super::typed::{Atom, List, Map, Names, Relation, Scalar, Type};
 use crate::codec::json::dense::shown;
 use crate::model::value::{Map as Object, Value};
-use crate::schema::table::{self, Field, Json, Message, Shape};
+use crate::schema::table::{self, Field, Json, Shape};
 
 /// Items of lists that are looked at pairwise at most.
 const MAX_ALIGNED: usize = 16;
@@ -476,7 +476,7 @@ mod tests {
     use crate::codec::generate;
     use crate::codec::json::dense::expand;
     use crate::fields::managed;
-    use crate::schema::table::{MESSAGES, message};
+    use crate::schema::table::{MESSAGES, Message, message};
     use proptest::prelude::*;
 
     use crate::model::value::json;

@@ -7,7 +7,7 @@ use compact_str::CompactString;
 
 use crate::codec::json::parse;
 use crate::model::gotext;
-use crate::model::value::{Number, Value};
+use crate::model::value::{Number, Value, unpacked};
 
 /// One step. Names come before keys, keys before values, values before indexes.
 #[derive(Clone, Debug)]
@@ -166,7 +166,8 @@ pub fn order(a: &Value, b: &Value) -> Ordering {
             let pairs = a.iter().zip(b).map(|(a, b)| a.0.cmp(b.0).then_with(|| order(a.1, b.1)));
             pairs.into_iter().find(|o| o.is_ne()).unwrap_or_else(|| a.len().cmp(&b.len()))
         }
-        (Value::Written(a), Value::Written(b)) => a.cmp(b),
+        (Value::Written(a), b) => order(&unpacked(a), b),
+        (a, Value::Written(b)) => order(a, &unpacked(b)),
         _ => rank(a).cmp(&rank(b)),
     }
 }

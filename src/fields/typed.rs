@@ -190,12 +190,11 @@ impl<'a> Atom<'a> {
             }
             Json::Time | Json::MicroTime | Json::Quantity => Atom::scalar(Scalar::Any),
             Json::Duration => Atom::scalar(Scalar::String),
-            Json::Written => Atom::map(Map { names: Names::None, values: Some(Type::Deduced(0)), atomic }),
-            Json::Raw => match message.short_name() {
+            Json::Written => match message.short_name() {
                 "RawExtension" => Type::Opaque.atom(),
-                _ => Type::Deduced(0).atom(),
+                _ => Atom::map(Map { names: Names::None, values: Some(Type::Deduced(0)), atomic }),
             },
-            Json::IntOrString | Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => {
+            Json::Raw | Json::IntOrString | Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => {
                 Type::Deduced(0).atom()
             }
             Json::Items => Atom::list(Relation::Atomic, Type::Scalar(Scalar::String)),

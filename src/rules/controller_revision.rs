@@ -26,6 +26,7 @@ fn validate(_: &Cx, at: &At, errs: &mut FieldErrors) {
     revision(at, errs);
     match at.at("data").value() {
         Value::Object(_) => {}
+        Value::Written(text) if text.trim_start().starts_with('{') => {}
         Value::Null => at.at("data").required(errs, "data is mandatory"),
         _ => at.at("data").required(errs, "data must be a valid JSON object"),
     }

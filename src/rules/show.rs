@@ -3,6 +3,7 @@
 //! Internal types have no JSON names, so Go's own stand there and every field is written. Types of API machinery
 //! (metadata, selectors) keep their JSON names and leave out what is empty.
 
+use crate::codec::json::compact::compact;
 use crate::model::gotext;
 use crate::model::quantity::Quantity;
 use crate::model::time::{Precision, Time};
@@ -199,6 +200,10 @@ impl Writer {
                     _ => self.plain(value),
                 }
             }
+            Json::Written => match value.as_written().map(|text| compact(text.as_bytes())) {
+                Some(Ok(text)) => self.text.push_str(&String::from_utf8_lossy(&text)),
+                _ => self.plain(value),
+            },
             Json::IntOrString if value.is_null() => self.text.push('0'),
             Json::SchemaOrArray | Json::SchemaOrBool | Json::SchemaOrStringArray if !value.is_null() => {
                 self.alternative(value, message);

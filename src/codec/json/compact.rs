@@ -1,7 +1,5 @@
 //! A JSON text without the space between its tokens, its members in their order; and without managedFields.
 
-use std::borrow::Cow;
-
 use super::parse::{Parser, Result, Token};
 use super::write::string;
 use crate::model::value::Value;
@@ -37,14 +35,51 @@ pub fn compact(text: &[u8]) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The parser's next value as it is written, without space.
+/// The parser's next value as it is written.
 pub fn written(parser: &mut Parser<'_>) -> Result<Value> {
-    let text = parser.raw()?;
-    let text = match text.iter().any(u8::is_ascii_whitespace) {
-        true => Cow::Owned(compact(text)?),
-        false => Cow::Borrowed(text),
-    };
-    Ok(Value::Written(String::from_utf8_lossy(&text).into()))
+    Ok(Value::Written(String::from_utf8_lossy(parser.raw()?).into()))
+}
+
+/// Appends a written value as Go shows it.
+pub fn show(out: &mut Vec<u8>, text: &[u8]) -> Result<()> {
+    match is_compact(text) {
+        true => out.extend_from_slice(text),
+        false => out.extend_from_slice(&compact(text)?),
+    }
+    Ok(())
+}
+
+fn is_compact(text: &[u8]) -> bool {
+    !text.iter().any(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'<' | b'>' | b'&' | 0xe2))
+}
+
+/// The value with all that is written in it as Go shows it: so it comes out of a patch. `None`: it is so already.
+pub fn shown(value: &Value) -> Option<Value> {
+    match value {
+        Value::Written(text) if !is_compact(text.as_bytes()) => {
+            let text = compact(text.as_bytes()).ok()?;
+            Some(Value::Written(String::from_utf8_lossy(&text).into()))
+        }
+        Value::Array(items) => {
+            let mut all = None;
+            for (at, item) in items.iter().enumerate() {
+                if let Some(item) = shown(item) {
+                    all.get_or_insert_with(|| items.clone())[at] = item;
+                }
+            }
+            all.map(Value::Array)
+        }
+        Value::Object(map) => {
+            let mut all = None;
+            for (key, value) in map {
+                if let Some(value) = shown(value) {
+                    all.get_or_insert_with(|| map.clone()).insert(key.clone(), value);
+                }
+            }
+            all.map(Value::Object)
+        }
+        _ => None,
+    }
 }
 
 /// The same object without `metadata.managedFields`: its own, that of a list's items, and of a table's rows.
@@ -106,9 +141,27 @@ fn each(out: &mut Vec<u8>, parser: &mut Parser<'_>, within: &str) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::json::decode::decode;
+    use crate::codec::json::write;
+    use crate::codec::protobuf::encode::encode;
+    use crate::schema::table::message;
 
     fn compacted(text: &str) -> String {
         compact(text.as_bytes()).map_or("no JSON".into(), |out| String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn what_is_written_stays_until_it_is_shown() {
+        let message = message("k8s.io.api.apps.v1.ControllerRevision").expect("ControllerRevision");
+        let read = decode(br#"{"data": {"b": "<", "a": 1}, "revision": 1}"#, message).expect("JSON").value;
+        assert_eq!(read["data"], Value::Written(r#"{"b": "<", "a": 1}"#.into()));
+        let mut out = Vec::new();
+        write::object(&mut out, &encode(&read, message).expect("encodes"), message, "", "").expect("well-formed");
+        let data = r#"{"b":"\u003c","a":1}"#;
+        assert!(String::from_utf8_lossy(&out).contains(&format!("\"data\":{data}")), "in its order");
+        let anew = shown(&read).expect("spaces");
+        assert_eq!(anew["data"], Value::Written(data.into()));
+        assert_eq!((shown(&anew), &anew["revision"]), (None, &read["revision"]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::compact;
 use crate::codec::protobuf::MAX_DEPTH;
 use crate::codec::protobuf::decode::{Slots, is_zero, numbered, time};
 use crate::codec::wire::{Malformed, Reader, Wire};
@@ -71,10 +72,10 @@ fn content(out: &mut Vec<u8>, raw: &[u8], message: &'static Message, depth: usiz
             text(out, if quantity.is_empty() { b"0" } else { quantity })?;
         }
         Json::IntOrString => int_or_string(out, raw)?,
-        Json::Raw | Json::Written => {
-            let bytes = numbered(raw, 1)?.map_or(Ok(&[][..]), Wire::bytes)?;
-            out.extend_from_slice(if bytes.is_empty() { b"null" } else { bytes });
-        }
+        Json::Raw | Json::Written => match numbered(raw, 1)?.map_or(Ok(&[][..]), Wire::bytes)? {
+            [] => out.extend_from_slice(b"null"),
+            written => compact::show(out, written).map_err(|_| Malformed::Form)?,
+        },
         Json::Items => items(out, raw, &message.fields[0], depth)?,
         Json::SchemaOrBool | Json::SchemaOrArray | Json::SchemaOrStringArray => schema_or(out, raw, message, depth)?,
     }

@@ -8,10 +8,10 @@ use super::order::{arrange, deduplicate};
 use super::{Validation, settle};
 use crate::codec::json::decode::Decoded;
 use crate::codec::json::parse::{self, Parser, Token};
-use crate::codec::json::{convert, dense};
+use crate::codec::json::{compact, convert, dense};
 use crate::model::gotext;
 use crate::model::status::Status;
-use crate::model::value::{Map, Text, Value};
+use crate::model::value::{Map, Text, Value, unpacked};
 use crate::schema::table::{Field, Json, Message, Shape};
 
 const DIRECTIVE: &str = "$patch";
@@ -30,7 +30,8 @@ pub fn apply(
     let mut notes = Notes::default();
     let mut patch = read(patch, &mut notes)?;
     let notes = if validation == Validation::Ignore { Vec::new() } else { notes.notes };
-    let nothing = Map::new();
+    let (nothing, anew) = (Map::new(), compact::shown(object));
+    let object = anew.as_ref().unwrap_or(object);
     let (touched, rest) = split(object.as_object().unwrap_or(&nothing), &patch, message);
     let touched = Value::Object(touched);
     let Value::Object(full) = dense::expand(&touched, message) else { return Err(Status::unknown("no object")) };
@@ -204,7 +205,11 @@ fn merge_maps(mut original: Map, patch: &mut Map, kind: Kind) -> Outcome<Map> {
             }
             continue;
         };
-        let merged = match (current.take(), change) {
+        let current = match current.take() {
+            Value::Written(text) => unpacked(&text),
+            other => other,
+        };
+        let merged = match (current, change) {
             (Value::Object(current), Value::Object(change)) => {
                 let field = kind.field(name)?;
                 match field.patch.replace {
