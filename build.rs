@@ -1,6 +1,9 @@
 //! Compiles `proto/` into the static tables that `src/schema/table.rs` describes, and the API's
 //! descriptions into one compressed blob; and `proto/etcd` into etcd's client. Runs no program: protox is the compiler.
 
+#[path = "src/schema/slot.rs"]
+mod slot;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -16,6 +19,7 @@ use prost_reflect::{
 fn main() {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/schema/slot.rs");
     let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     let pool = compile(Path::new("proto"));
     let text = Tables::new(&pool).write();
@@ -97,11 +101,12 @@ impl<'a> Tables<'a> {
         }
         let names = self.by_name(message);
         let by_name: Vec<_> = names.iter().map(|(name, path, _)| format!("({name:?}, &{path:?})")).collect();
+        let slots = slots(names.iter().map(|(name, ..)| name.as_str()));
         let shown_unset: Vec<_> = names.iter().filter(|(.., shown)| *shown).map(|(name, ..)| name).collect();
         write!(
             text,
             "pub static {}: Message = Message {{ name: {:?}, json: Json::{}, object: {}, any: {}, kinds: {}, atomic: {}, unions: {},\n  \
-             index: &{index:?}, ascending: &{by_number:?}, in_order: {}, by_name: &[{}], shown_unset: &{shown_unset:?}, fields: &[\n",
+             index: &{index:?}, ascending: &{by_number:?}, in_order: {}, by_name: &[{}], slots: &{slots:?}, shown_unset: &{shown_unset:?}, fields: &[\n",
             ident(message.full_name()),
             message.full_name(),
             self.json(&options),
@@ -293,6 +298,20 @@ fn ascending(fields: &[FieldDescriptor]) -> Vec<u8> {
     let mut order: Vec<u8> = (0..fields.len() as u8).collect();
     order.sort_by_key(|at| fields[*at as usize].number());
     order
+}
+
+/// Where each name of a message is found; see `schema::slot`.
+fn slots<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> Vec<u8> {
+    let size = (names.len() * 2).next_power_of_two().max(1);
+    let mut slots = vec![u8::MAX; size];
+    for (at, name) in names.enumerate() {
+        let mut slot = slot::slot(name, size);
+        while slots[slot] != u8::MAX {
+            slot = (slot + 1) & (size - 1);
+        }
+        slots[slot] = at as u8;
+    }
+    slots
 }
 
 fn flag(value: &Option<Value>) -> &'static str {

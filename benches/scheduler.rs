@@ -102,6 +102,7 @@ async fn registry(tasks: &Tasks) -> Registry {
         convert,
         prefix: "/registry".into(),
         allow_privileged: true,
+        fresh: Default::default(),
     });
     registry.take_charges(&reads.charges);
     registry

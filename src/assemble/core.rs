@@ -21,6 +21,7 @@ use crate::cache::handle::{Cache, Options};
 use crate::cache::limits::Limits as CacheLimits;
 use crate::config::flags::{Flags, StoreFlags};
 use crate::fairness::gate::{Fairness, Limits as Bounds};
+use crate::fields::written::Fresh;
 use crate::model::duration::Duration as GoDuration;
 use crate::registry::core::{Parts, Registry};
 use crate::registry::hooks::services::ranges::Ranges;
@@ -103,6 +104,7 @@ pub async fn registry(
         convert,
         prefix: "/registry".into(),
         allow_privileged: flags.allow_privileged,
+        fresh: Fresh::default(),
     });
     registry.take_charges(&reads.charges);
     Ok(registry)

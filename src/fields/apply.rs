@@ -52,6 +52,8 @@ pub fn apply(live: Option<&Value>, patch: &Value, cx: &Context<'_>, force: bool)
     }
     let mut bare = live.cloned().unwrap_or_else(|| Value::Object(Map::new()));
     managed::take(&mut bare);
+    // What is embedded goes through Go's encoder, and is kept as that writes it.
+    bare = shown(&bare).unwrap_or(bare);
     let attempt = Attempt { live: &bare, full: full(&bare, cx), patch, cx };
     let kubectl = cx.manager == "kubectl";
     let outcome = match attempt.run(entries.clone(), force) {
@@ -310,6 +312,7 @@ mod tests {
                 now: Time { seconds: 1_700_000_000 + self.second, nanos: 0 },
                 reset: &reset,
                 convert: &|_, _, _| Ok::<Option<Converted>, String>(None),
+                fresh: &crate::fields::written::Fresh::default(),
             })
         }
 
@@ -478,6 +481,7 @@ mod tests {
             now: Time { seconds: 0, nanos: 0 },
             reset: &Set::new(),
             convert: &|_, _, _| Ok::<Option<Converted>, String>(None),
+            fresh: &crate::fields::written::Fresh::default(),
         };
         let body = |spec: Value| {
             let (api_version, kind) = (cx.api_version(), kind.kind.as_str());
@@ -535,6 +539,7 @@ mod tests {
                 now: Time { seconds: 0, nanos: 0 },
                 reset: &Set::new(),
                 convert: &|_, _, _| Ok::<Option<Converted>, String>(None),
+                fresh: &crate::fields::written::Fresh::default(),
             };
             let mut live = live;
             managed::take(&mut live);

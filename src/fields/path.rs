@@ -235,7 +235,7 @@ fn json(out: &mut String, value: &Value) {
 }
 
 /// Nothing in it is ever escaped.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&'))
 }
 

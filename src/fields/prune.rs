@@ -208,6 +208,7 @@ mod tests {
             now: Time { seconds: 0, nanos: 0 },
             reset: &Set::new(),
             convert: &convert,
+            fresh: &crate::fields::written::Fresh::default(),
         };
         let object = write(&cx);
         let entries = managed::list(&object).and_then(Value::as_array).cloned().unwrap_or_default();

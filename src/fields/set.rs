@@ -1,6 +1,6 @@
 //! A set of paths as a tree, its algebra, and its JSON: FieldsV1.
 
-use super::path::{Element, Path, Unknown, plain_string};
+use super::path::{Element, Path, Unknown, is_plain, plain_string};
 use super::typed::Type;
 use crate::codec::json::parse::{Parser, Token, Unreadable};
 
@@ -232,7 +232,7 @@ impl Set {
 
     /// FieldsV1 as text, in stock's order.
     pub fn to_text(&self) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(1024);
         self.write(&mut out, false);
         out
     }
@@ -249,9 +249,18 @@ impl Set {
             if !std::mem::take(&mut first) {
                 out.push(',');
             }
-            key.clear();
-            node.element.write(&mut key);
-            plain_string(out, &key);
+            match &node.element {
+                Element::Field(name) if is_plain(name) => {
+                    out.push_str("\"f:");
+                    out.push_str(name);
+                    out.push('"');
+                }
+                element => {
+                    key.clear();
+                    element.write(&mut key);
+                    plain_string(out, &key);
+                }
+            }
             out.push(':');
             node.children.write(out, node.member);
         }

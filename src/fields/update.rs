@@ -10,7 +10,7 @@ use super::path::Element;
 use super::reconcile::reconcile;
 use super::set::Set;
 use super::typed::Type;
-use super::written::{holds, is_stale, touches};
+use super::written::{Fresh, holds, touches};
 use crate::model::names::GroupVersionKind;
 use crate::model::object;
 use crate::model::time::Time;
@@ -30,6 +30,8 @@ pub struct Context<'a> {
     /// What the endpoint resets: changes of it do not count.
     pub reset: &'a Set,
     pub convert: &'a Convert<'a>,
+    /// What needs no second look.
+    pub fresh: &'a Fresh,
 }
 
 /// Takes an object (sparse) from one `apiVersion` to another of its group. `None`: the version is served no more, and
@@ -167,7 +169,7 @@ pub fn track(
         } else {
             None
         };
-        entry.fields = settle(entry.fields, version, own)?;
+        entry.fields = settle(entry.fields, version, own, cx.fresh)?;
         if !entry.fields.is_empty() {
             kept.push(entry);
         }
@@ -182,7 +184,7 @@ pub fn track(
 }
 
 /// An entry's fields without what changed hands; `own` is what the writer gets.
-fn settle(fields: Fields, version: &Version<'_>, own: Option<&Set>) -> Result<Fields, String> {
+fn settle(fields: Fields, version: &Version<'_>, own: Option<&Set>, fresh: &Fresh) -> Result<Fields, String> {
     let ty = Type::of(&version.shape);
     if let Fields::Written(text) = &fields {
         let keeps = |set: &Set| !touches(text, set);
@@ -194,7 +196,7 @@ fn settle(fields: Fields, version: &Version<'_>, own: Option<&Set>) -> Result<Fi
                     holds(text, own) && (all || keeps(&version.written.difference(own)))
                 }
             };
-        if settled && !is_stale(text, ty) {
+        if settled && fresh.is_fresh(text, &version.shape) {
             return Ok(fields);
         }
     }
@@ -272,6 +274,7 @@ mod tests {
             now: at(second),
             reset: &Set::new(),
             convert: &no_conversion,
+            fresh: &Fresh::default(),
         };
         update(live, &mut new, &cx);
         new
@@ -362,6 +365,7 @@ mod tests {
             now: at(0),
             reset: &reset,
             convert: &no_conversion,
+            fresh: &Fresh::default(),
         };
         let live = json!({"metadata": {"name": "d", "uid": UID, "managedFields": [{
             "manager": "m", "operation": "Update", "apiVersion": "apps/v1", "fieldsType": "FieldsV1",

@@ -1,9 +1,14 @@
 //! FieldsV1 as it is written, read in place: most entries of a list of managers stay as they are in a write, and are
 //! never made into a set.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::set::{Node, Set};
 use super::typed::{Map, Relation, Type};
 use crate::codec::json::parse::{Parser, Token, Unreadable};
+use crate::schema::resource::Shape;
 
 type Read<T> = Result<T, Unreadable>;
 
@@ -61,8 +66,40 @@ fn key(node: &Node) -> String {
     text
 }
 
+/// Texts that were found to be as a built-in type wants them. Objects of one make are owned alike, so that a few stand
+/// for many. What else has the same sum is taken for one of them, and stays as it is until its fields are written.
+pub struct Fresh([AtomicU64; FRESH]);
+
+/// Texts that are remembered at most.
+const FRESH: usize = 1024;
+
+impl Default for Fresh {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; FRESH])
+    }
+}
+
+impl Fresh {
+    /// Whether the text is as the shape wants it.
+    pub fn is_fresh(&self, text: &str, shape: &Shape) -> bool {
+        let Shape::Builtin(message) = shape else { return !is_stale(text, Type::of(shape)) };
+        let mut sum = DefaultHasher::new();
+        (message.name.as_ptr(), text).hash(&mut sum);
+        let sum = sum.finish();
+        let slot = &self.0[sum as usize % FRESH];
+        if slot.load(Ordering::Relaxed) == sum {
+            return true;
+        }
+        let fresh = !is_stale(text, Type::of(shape));
+        if fresh {
+            slot.store(sum, Ordering::Relaxed);
+        }
+        fresh
+    }
+}
+
 /// Whether the text is not what the type wants, as when a list has become atomic. What cannot be read is not.
-pub fn is_stale(text: &str, ty: Type<'_>) -> bool {
+fn is_stale(text: &str, ty: Type<'_>) -> bool {
     level(&mut Parser::new(text.as_bytes()), Some(ty)).map_or(true, |level| level.is_stale)
 }
 
@@ -152,8 +189,10 @@ mod tests {
         let tolerations = POD.replace(r#""f:tolerations":{}"#, r#""f:tolerations":{"k:{\"key\":\"a\"}":{"f:key":{}}}"#);
         assert!(!is_stale(POD, ty));
         assert_eq!(reconcile(&set(POD), ty), None);
+        let (fresh, shape) = (Fresh::default(), Shape::Builtin(message("k8s.io.api.core.v1.Pod").expect("Pod")));
+        assert!(fresh.is_fresh(POD, &shape) && fresh.is_fresh(POD, &shape));
         for old in [selector, tolerations] {
-            assert!(is_stale(&old, ty), "{old}");
+            assert!(is_stale(&old, ty) && !fresh.is_fresh(&old, &shape), "{old}");
             assert_eq!(reconcile(&set(&old), ty), Some(set(POD)), "{old}");
         }
         assert!(is_stale("{", ty) && is_stale("1", ty));

@@ -21,6 +21,7 @@ use crate::cache::stored::{self, Convert};
 use crate::codec::object as coding;
 use crate::codec::protobuf::encode::Before;
 use crate::codec::protobuf::{sparse, tree};
+use crate::fields::written::Fresh;
 use crate::model::object;
 use crate::model::revision::Revision;
 use crate::model::status::{Result, Status};
@@ -58,6 +59,7 @@ pub struct Parts {
     pub prefix: String,
     /// `--allow-privileged`.
     pub allow_privileged: bool,
+    pub fresh: Fresh,
 }
 
 impl std::ops::Deref for Registry {

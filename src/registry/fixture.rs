@@ -21,6 +21,7 @@ use crate::base::entropy::Entropy;
 use crate::base::tasks::Tasks;
 use crate::cache::handle::{Cache, Options};
 use crate::cache::limits::Limits;
+use crate::fields::written::Fresh;
 use crate::model::time::Time;
 use crate::model::value::Value;
 use crate::model::value::json;
@@ -82,6 +83,7 @@ async fn registry_recorded(
         convert,
         prefix: "/registry".into(),
         allow_privileged: true,
+        fresh: Fresh::default(),
     });
     registry.take_charges(&reads.charges);
     registry

@@ -80,8 +80,9 @@ fn plain_type_meta(text: &[u8]) -> Option<(String, String)> {
     }
     let read = parser.object(|parser, key| {
         match &*key {
-            "apiVersion" => api_version = parser.string()?,
-            "kind" => kind = parser.string()?,
+            "apiVersion" if parser.token()? == Token::String => api_version = parser.string()?,
+            "kind" if parser.token()? == Token::String => kind = parser.string()?,
+            "apiVersion" | "kind" => return Err(parse::Unreadable),
             _ => parser.skip()?,
         }
         Ok::<_, parse::Unreadable>(())

@@ -130,7 +130,8 @@ fn edited(
         Ok(Some(Converted { value: value.clone(), shape: Shape::Builtin(&SCALE) }))
     };
     let (kind, shape, reset) = (kind(), Shape::Builtin(&SCALE), Set::new());
-    let cx = Context { shape: &shape, kind: &kind, manager, subresource: "scale", now, reset: &reset, convert: &same };
+    let (subresource, reset, convert, fresh) = ("scale", &reset, &same, &registry.fresh);
+    let cx = Context { shape: &shape, kind: &kind, manager, subresource, now, reset, convert, fresh };
     let (mut new, warnings) = changed(&old, change, options, &cx)?;
     if !matches!(change, ScaleChange::Apply(_)) {
         update(Some(&old), &mut new, &cx);

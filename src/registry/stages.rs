@@ -50,7 +50,7 @@ impl Registry {
 
     /// What field management must know of a request.
     pub fn fields_context<'a>(
-        &self,
+        &'a self,
         at: &'a Address,
         manager: &'a str,
         reset: &'a Set,
@@ -64,6 +64,7 @@ impl Registry {
             now: self.now(),
             reset,
             convert,
+            fresh: &self.fresh,
         }
     }
 

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::slot::slot;
+
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 
 /// A type of the API.
@@ -29,6 +31,8 @@ pub struct Message {
     pub in_order: bool,
     /// JSON name -> positions down to the field, through inline messages; sorted by name.
     pub by_name: &'static [(&'static str, &'static [u8])],
+    /// Positions in `by_name`, at most every other one taken, where [`slot`] and steps from it find them; `u8::MAX`: none.
+    pub slots: &'static [u8],
     /// The JSON names that are there also when they are unset, sorted.
     pub shown_unset: &'static [&'static str],
 }
@@ -170,8 +174,14 @@ impl Message {
 
     /// Positions of the fields down to the one with this name in JSON: inline messages, then the field.
     pub fn path(&self, name: &str) -> Option<&'static [u8]> {
-        let at = self.by_name.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
-        Some(self.by_name[at].1)
+        let mut at = slot(name, self.slots.len());
+        loop {
+            let (known, path) = self.by_name.get(usize::from(self.slots[at]))?;
+            if *known == name {
+                return Some(path);
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
     }
 
     /// Where in [`Message::by_name`] a name is, from a place on: for names that come sorted.
@@ -299,6 +309,25 @@ mod tests {
         let volume = message("k8s.io.api.core.v1.Volume").expect("Volume");
         assert_eq!(volume.field("emptyDir").map(Field::go_type).as_deref(), Some("v1.EmptyDirVolumeSource"));
         assert!(volume.field("volumeSource").is_none());
+    }
+
+    #[test]
+    fn every_name_is_found_in_few_steps() {
+        let (mut names, mut steps) = (0, 0);
+        for message in MESSAGES {
+            for (name, path) in message.by_name {
+                assert_eq!(message.path(name), Some(*path), "{} {name}", message.name);
+                let size = message.slots.len();
+                let first = slot(name, size);
+                let way = (0..size).find(|way| {
+                    let at = message.slots[(first + way) & (size - 1)];
+                    message.by_name.get(usize::from(at)).is_some_and(|(known, _)| known == name)
+                });
+                (names, steps) = (names + 1, steps + way.expect("a way") + 1);
+            }
+            assert_eq!((message.path(""), message.path("no such field")), (None, None), "{}", message.name);
+        }
+        assert!(steps * 10 < names * 16, "{steps} steps to {names} names");
     }
 
     #[test]

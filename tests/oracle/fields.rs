@@ -9,6 +9,7 @@ use monokube::codec::protobuf::encode;
 use monokube::fields::patch::{self, Validation};
 use monokube::fields::set::Set;
 use monokube::fields::update::{Context, Converted};
+use monokube::fields::written::Fresh;
 use monokube::fields::{apply, managed, resets, scale, update};
 use monokube::model::names::{GroupResource, GroupVersionKind};
 use monokube::model::object;
@@ -430,6 +431,7 @@ struct Owned<'t> {
     target: &'t Target,
     manager: String,
     reset: Set,
+    fresh: Fresh,
 }
 
 impl Owned<'_> {
@@ -442,6 +444,7 @@ impl Owned<'_> {
             now: Time::parse(TIME).expect("a time"),
             reset: &self.reset,
             convert: &|_, _, _| Ok::<Option<Converted>, String>(None),
+            fresh: &self.fresh,
         }
     }
 }
@@ -461,6 +464,7 @@ impl Target {
             target: self,
             manager: managed::manager_or_agent(named, &step.user_agent),
             reset: resets::resets(&self.resource, &self.subresource),
+            fresh: Fresh::default(),
         }
     }
 

@@ -52,6 +52,19 @@ impl Token {
     }
 }
 
+/// The bytes at which a string is no longer plain.
+const ENDS: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        ends[byte] = true;
+        byte += 1;
+    }
+    ends[b'"' as usize] = true;
+    ends[b'\\' as usize] = true;
+    ends
+};
+
 impl<'a> Parser<'a> {
     pub fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0, depth: 0 }
@@ -271,32 +284,36 @@ impl<'a> Parser<'a> {
     pub fn text(&mut self) -> Result<Cow<'a, str>> {
         self.expect(b'"')?;
         let start = self.at;
-        while let Some(byte) = self.byte() {
-            match byte {
-                b'"' => {
-                    let plain = &self.text[start..self.at];
-                    self.at += 1;
-                    return Ok(match std::str::from_utf8(plain) {
-                        Ok(text) => Cow::Borrowed(text),
-                        Err(_) => String::from_utf8_lossy(plain),
-                    });
-                }
-                b'\\' => return self.escaped(start).map(Cow::Owned),
-                0..=0x1f => return Err(Unreadable),
-                _ => self.at += 1,
+        match self.plain()? {
+            b'"' => {
+                let plain = &self.text[start..self.at];
+                self.at += 1;
+                Ok(match std::str::from_utf8(plain) {
+                    Ok(text) => Cow::Borrowed(text),
+                    Err(_) => String::from_utf8_lossy(plain),
+                })
             }
+            b'\\' => self.escaped(start).map(Cow::Owned),
+            _ => Err(Unreadable),
         }
-        Err(Unreadable)
+    }
+
+    /// Passes over what is plain in a string. What ends it: a quote, a backslash, or what may not stand in a string.
+    #[inline]
+    fn plain(&mut self) -> Result<u8> {
+        let rest = &self.text[self.at..];
+        let at = rest.iter().position(|byte| ENDS[usize::from(*byte)]).ok_or(Unreadable)?;
+        self.at += at;
+        Ok(rest[at])
     }
 
     fn skip_string(&mut self) -> Result<()> {
         self.expect(b'"')?;
         loop {
-            match self.byte().ok_or(Unreadable)? {
+            match self.plain()? {
                 b'"' => break self.at += 1,
                 b'\\' => drop(self.escape()?),
-                0..=0x1f => return Err(Unreadable),
-                _ => self.at += 1,
+                _ => return Err(Unreadable),
             }
         }
         Ok(())
