@@ -13,6 +13,7 @@ use super::reconcile::reconcile;
 use super::set::Set;
 use super::typed::Type;
 use super::update::{Context, track, without_stripped};
+use crate::codec::json::compact::shown;
 use crate::model::gotext;
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::object;

@@ -86,7 +86,7 @@ async fn each_fit_node_has_a_pod() {
     let revision = world.list(&CONTROLLER_REVISIONS).remove(0);
     assert_eq!(object::label(&pod, HASH), object::label(&revision, HASH));
     assert_eq!((object::label(&pod, "pod-template-generation"), &revision["revision"]), (Some("1"), &json!(1)));
-    let kept = &revision["data"]["spec"]["template"];
+    let kept = &revision["data"].opened()["spec"]["template"];
     assert_eq!(kept["spec"]["containers"][0]["resources"], json!({}), "clients compare all that JSON shows: {kept}");
     assert!(pod["spec"]["tolerations"].as_array().is_some_and(|all| all.len() >= 6));
     let taint = json!({"spec": {"taints": [{"key": "x", "effect": "NoSchedule"}]}});
