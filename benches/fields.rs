@@ -8,6 +8,7 @@ use monokube::codec::protobuf::encode;
 use monokube::fields::patch::{self, Validation};
 use monokube::fields::set::Set;
 use monokube::fields::update::{Context, Converted, update};
+use monokube::fields::written::Fresh;
 use monokube::fields::{apply, managed};
 use monokube::model::names::GroupVersionKind;
 use monokube::model::time::Time;
@@ -21,6 +22,7 @@ struct World {
     kind: GroupVersionKind,
     whole: Set,
     status: Set,
+    fresh: Fresh,
 }
 
 impl World {
@@ -30,6 +32,7 @@ impl World {
             kind: GroupVersionKind::new(group, "v1", kind),
             whole: Set::of_fields([&["status"][..]]),
             status: Set::of_fields([&["spec"][..], &["metadata", "ownerReferences"]]),
+            fresh: Fresh::default(),
         }
     }
 
@@ -42,6 +45,7 @@ impl World {
             now: Time { seconds: 1_700_000_000 + second, nanos: 0 },
             reset: if subresource.is_empty() { &self.whole } else { &self.status },
             convert: &|_, _, _| Ok::<Option<Converted>, String>(None),
+            fresh: &self.fresh,
         }
     }
 
