@@ -16,8 +16,8 @@ impl Exchange<'_> {
         let missing = || Status::not_found(&GroupResource::new("", resource), name);
         let resource = self.server.registry.catalog.load().find("", "v1", resource).cloned().ok_or_else(missing)?;
         let at = Address::new(&resource, namespace, name);
-        self.server.registry.get(&at, "").await?;
-        Ok(self.server.registry.cached(&at)?.ok_or_else(missing)?.value)
+        let object = self.server.registry.get(&at, "").await?;
+        object.to_value(&resource.shape).map_err(Status::internal)
     }
 
     /// The kubelet of a node.

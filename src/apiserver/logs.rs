@@ -19,7 +19,7 @@ use crate::model::time::Time;
 use crate::registry::request::Address;
 use crate::relay::dial::{Place, Trust};
 use crate::relay::guard::Refused;
-use crate::relay::location::query;
+use crate::relay::location::{query, with_query};
 use crate::relay::pass::{self, Arriving};
 use crate::relay::target;
 
@@ -60,10 +60,9 @@ impl Exchange<'_> {
         if options.any_kubelet {
             place.trust = Trust::AnyKubelet;
         }
-        let params = options.params();
-        let mark = if params.is_empty() { "" } else { "?" };
         let name = text(&pod["metadata"], "name");
-        let path = format!("/containerLogs/{}/{name}/{container}{mark}{params}", at.namespace);
+        let path = format!("/containerLogs/{}/{name}/{container}", at.namespace);
+        let path = with_query(path, &options.params());
         let body = self.fetch(&place, &path, name).await?;
         // What broke off is told nobody, as stock does: the log goes on elsewhere.
         let whole = body.take_while(|piece| std::future::ready(piece.is_ok()));

@@ -12,7 +12,7 @@ use super::exchange::{Exchange, text};
 use super::listen::Connection;
 use super::respond::Body;
 use super::route::{Target, decode};
-use super::streams::{Backend, relayed};
+use super::streams::{Backend, relayed, relayed_as};
 use crate::model::status::{Result, Status};
 use crate::model::url::escape_path;
 use crate::model::value::json;
@@ -118,22 +118,10 @@ fn adapt(response: Response<Arriving>, seen: &Place<'_>, trust: Trust) -> Result
     if !is_page {
         return Ok(own(relayed(response)));
     }
-    let page = Place { before: seen.before.clone(), backend: seen.backend.clone(), host: "" };
-    let host = seen.host.to_owned();
-    let mut response = response;
-    response.headers_mut().remove(CONTENT_LENGTH);
-    let (head, body) = response.into_parts();
-    let mut relayed = relayed_head(head);
-    *relayed.body_mut() = Body::Relayed(Box::pin(rewritten(body, page.before, page.backend, host)));
-    Ok(own(relayed))
-}
-
-fn relayed_head(head: http::response::Parts) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
-    headers::homeward(response.headers_mut());
-    response
+    let (mut head, body) = response.into_parts();
+    head.headers.remove(CONTENT_LENGTH);
+    let page = rewritten(body, seen.before.clone(), seen.backend.clone(), seen.host.to_owned());
+    Ok(own(relayed_as(head, Body::Relayed(Box::pin(page)))))
 }
 
 fn is_html(content_type: &[u8]) -> bool {

@@ -21,7 +21,7 @@ use crate::model::value::{Map, Value, json};
 use crate::registry::request::Address;
 use crate::relay::dial::Place;
 use crate::relay::exec::{self, Channels, Client};
-use crate::relay::location::query;
+use crate::relay::location::{query, with_query};
 use crate::relay::outlet::{Outlet, Room};
 use crate::relay::pass::Arriving;
 use crate::relay::tunnel::{self, Tunnel};
@@ -69,8 +69,7 @@ impl Exchange<'_> {
         let unscheduled = || Status::bad_request(format!("pod {} does not have a host assigned", at.name));
         let kubelet = self.kubelet_of(&pod).await?.ok_or_else(unscheduled)?;
         let folder = if sort == "portforward" { "portForward" } else { sort };
-        let (params, mark) = (options.params(), if options.params().is_empty() { "" } else { "?" });
-        let path = format!("/{folder}/{}/{}{container}{mark}{params}", at.namespace, at.name);
+        let path = with_query(format!("/{folder}/{}/{}{container}", at.namespace, at.name), &options.params());
         let backend = Backend { place: kubelet.place, path };
         let offered = headers::websocket_protocols(self.head).filter(|_| !kubelet.speaks_websocket);
         let offered = offered.unwrap_or_default();
@@ -241,11 +240,16 @@ impl Exchange<'_> {
 
 /// A backend's own answer.
 pub fn relayed(response: Response<Arriving>) -> Response<Body> {
-    let (mut head, body) = response.into_parts();
-    headers::homeward(&mut head.headers);
-    let mut response = Response::new(Body::Relayed(Box::pin(body)));
+    let (head, body) = response.into_parts();
+    relayed_as(head, Body::Relayed(Box::pin(body)))
+}
+
+/// The same with this body.
+pub fn relayed_as(head: http::response::Parts, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
+    headers::homeward(response.headers_mut());
     response
 }
 

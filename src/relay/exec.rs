@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::codec::Framed;
 
+use super::pipe::silent;
 use super::spdy::frame::{Codec, Frame};
 use crate::codec::json::parse;
 use crate::model::pod::{items, text};
@@ -111,16 +112,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         };
         if let Some(ended) = ended {
             conclude(outward.to_client, ended).await;
-        }
-    }
-}
-
-async fn silent(moved: &AtomicU64, span: Duration) {
-    loop {
-        let before = moved.load(Ordering::Relaxed);
-        tokio::time::sleep(span).await;
-        if moved.load(Ordering::Relaxed) == before {
-            return;
         }
     }
 }

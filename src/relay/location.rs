@@ -49,6 +49,11 @@ pub fn query(pairs: &[(&str, String)]) -> String {
     pairs.iter().map(part).collect::<Vec<_>>().join("&")
 }
 
+/// A path with its query, if it has one.
+pub fn with_query(path: String, query: &str) -> String {
+    if query.is_empty() { path } else { format!("{path}?{query}") }
+}
+
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -51,7 +51,7 @@ where
 }
 
 /// Returns when nothing has moved for so long.
-async fn silent(moved: &AtomicU64, span: Duration) {
+pub(super) async fn silent(moved: &AtomicU64, span: Duration) {
     loop {
         let before = moved.load(Ordering::Relaxed);
         tokio::time::sleep(span).await;
