@@ -12,7 +12,14 @@ pub fn compact(text: &[u8]) -> Result<Vec<u8>> {
     let mut parser = Parser::new(text);
     parser.skip()?;
     parser.end()?;
-    let (mut out, mut quoted, mut escaped) = (Vec::with_capacity(text.len()), false, false);
+    let mut out = Vec::with_capacity(text.len());
+    append(&mut out, text);
+    Ok(out)
+}
+
+/// Appends the same of a text that is known to be JSON.
+pub fn append(out: &mut Vec<u8>, text: &[u8]) {
+    let (mut quoted, mut escaped) = (false, false);
     for (at, byte) in text.iter().enumerate() {
         match byte {
             b' ' | b'\t' | b'\n' | b'\r' if !quoted => continue,
@@ -32,7 +39,6 @@ pub fn compact(text: &[u8]) -> Result<Vec<u8>> {
         escaped = *byte == b'\\' && !escaped;
         out.push(*byte);
     }
-    Ok(out)
 }
 
 /// The parser's next value as it is written.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::codec::json::parse::{Parser, Token, Unreadable};
-use crate::codec::json::write;
+use crate::codec::json::{compact, write};
 
 /// A value of the document.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl Node {
     pub fn write(&self, out: &mut Vec<u8>) {
         match self {
             Node::Null => out.extend_from_slice(b"null"),
-            Node::Text(text) => compact(text, out),
+            Node::Text(text) => compact::append(out, text),
             Node::Object(map) => {
                 out.push(b'{');
                 for (index, (key, value)) in map.iter().enumerate() {
@@ -123,30 +123,6 @@ impl Node {
             (Node::Text(a), Node::Text(b)) => a == b,
             _ => false,
         }
-    }
-}
-
-/// Copies JSON without space between its tokens; `<`, `>`, `&` and the line separators are escaped in strings.
-fn compact(text: &[u8], out: &mut Vec<u8>) {
-    let (mut quoted, mut at) = (false, 0);
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'<' | b'>' | b'&' => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            0xe2 if matches!(text.get(at + 1..at + 3), Some([0x80, 0xa8 | 0xa9])) => {
-                out.extend_from_slice(if text[at + 2] == 0xa8 { b"\\u2028" } else { b"\\u2029" });
-                at += 2;
-            }
-            b' ' | b'\t' | b'\n' | b'\r' if !quoted => {}
-            b'\\' if quoted => {
-                out.extend_from_slice(&text[at..text.len().min(at + 2)]);
-                at += 1;
-            }
-            byte => {
-                quoted ^= *byte == b'"';
-                out.push(*byte);
-            }
-        }
-        at += 1;
     }
 }
 
