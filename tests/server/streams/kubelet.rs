@@ -6,7 +6,6 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +26,9 @@ use monokube::relay::spdy::frame::{Codec, Frame};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
@@ -40,15 +42,15 @@ pub struct Kubelet {
     /// Of a pod, over plain HTTP, at every address of the machine.
     pub plain: SocketAddr,
     /// Followed logs and streams that are open.
-    pub open: Arc<AtomicUsize>,
+    open: watch::Sender<usize>,
     /// Requests that came, by their first lines, and the client's common name where there is one.
     pub seen: Arc<Mutex<Vec<String>>>,
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 #[derive(Clone)]
 struct Shared {
-    open: Arc<AtomicUsize>,
+    open: watch::Sender<usize>,
     seen: Arc<Mutex<Vec<String>>>,
     own: SocketAddr,
 }
@@ -56,18 +58,18 @@ struct Shared {
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// Counts for as long as it is there.
-struct Open(Arc<AtomicUsize>);
+struct Open(watch::Sender<usize>);
 
 impl Open {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
+    fn new(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
         Self(count.clone())
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 
@@ -76,7 +78,7 @@ impl Kubelet {
     pub fn start(pki: &Path) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("starts");
-        let (open, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (open, seen) = (watch::Sender::new(0), Arc::new(Mutex::new(Vec::new())));
         let config = config(pki);
         let (secure, plain) = runtime.block_on(async {
             let bind = async |address: &str| TcpListener::bind(address).await.expect("a port");
@@ -87,29 +89,25 @@ impl Kubelet {
             tokio::spawn(serve(plain, None, shared(addresses.1)));
             addresses
         });
-        Self { secure, plain, open, seen, _runtime: runtime }
+        Self { secure, plain, open, seen, runtime }
     }
 
     /// Returns when nothing is open any more.
     pub fn rests(&self) {
-        for _ in 0..600 {
-            if self.open.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("{} streams are still open", self.open.load(Ordering::SeqCst));
+        let open = self.wait(|open| *open == 0);
+        assert!(open.is_ok(), "{} streams are still open", *self.open.borrow());
     }
 
     /// Returns when something is.
     pub fn works(&self) {
-        for _ in 0..600 {
-            if self.open.load(Ordering::SeqCst) > 0 {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("nothing was opened");
+        assert!(self.wait(|open| *open > 0).is_ok(), "nothing was opened");
+    }
+
+    /// Until so many are open, half a minute at most.
+    fn wait(&self, wanted: impl FnMut(&usize) -> bool) -> Result<(), Elapsed> {
+        let mut open = self.open.subscribe();
+        let met = async { open.wait_for(wanted).await.map(drop).expect("the sender is here") };
+        self.runtime.block_on(async { timeout(Duration::from_secs(30), met).await })
     }
 }
 
@@ -221,7 +219,7 @@ fn cut() -> Answer {
         match count {
             0 => Some((Ok(Piece::data(Bytes::from_static(b"half"))), 1)),
             _ => {
-                tokio::time::sleep(Duration::from_millis(300)).await;
+                tokio::task::yield_now().await;
                 None
             }
         }
