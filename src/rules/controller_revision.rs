@@ -25,8 +25,7 @@ const META: MetaRules = MetaRules { namespaced: true, name: NameRule::Subdomain,
 fn validate(_: &Cx, at: &At, errs: &mut FieldErrors) {
     revision(at, errs);
     match at.at("data").value() {
-        Value::Object(_) => {}
-        Value::Written(text) if text.trim_start().starts_with('{') => {}
+        value if value.holds_object() => {}
         Value::Null => at.at("data").required(errs, "data is mandatory"),
         _ => at.at("data").required(errs, "data must be a valid JSON object"),
     }

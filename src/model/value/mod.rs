@@ -128,6 +128,14 @@ impl Value {
         if let Self::Object(map) = self { Some(map) } else { None }
     }
 
+    /// Whether it is an object, written or not.
+    pub fn holds_object(&self) -> bool {
+        match self {
+            Self::Written(text) => text.trim_start().starts_with('{'),
+            other => other.is_object(),
+        }
+    }
+
     pub fn as_written(&self) -> Option<&str> {
         if let Self::Written(text) = self { Some(text) } else { None }
     }

@@ -25,8 +25,7 @@ pub fn any_object(at: &At, most: usize, errs: &mut FieldErrors) {
     match at.value() {
         Value::Null => at.required(errs, ""),
         value if most < usize::MAX && value.to_string().len() > most => at.too_long(errs, most),
-        Value::Object(_) => {}
-        Value::Written(text) if text.trim_start().starts_with('{') => {}
+        value if value.holds_object() => {}
         _ => at.invalid_as(errs, "<value omitted>", "must be a valid JSON object"),
     }
 }
