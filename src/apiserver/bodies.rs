@@ -217,7 +217,7 @@ fn summary(body: &[u8]) -> String {
     match body.first() {
         None => "<empty>".to_owned(),
         Some(b'{') => format!("{}{rest}", String::from_utf8_lossy(begin)),
-        Some(_) => format!("{}{rest}", begin.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        Some(_) => format!("{}{rest}", gotext::hex(begin)),
     }
 }
 

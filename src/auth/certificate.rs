@@ -19,6 +19,7 @@ use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifie
 use tokio_rustls::rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
 use super::identity::{CREDENTIAL_ID, Identity, User};
+use crate::model::gotext;
 use crate::pki::certificate::{Certificate, Facts};
 use crate::pki::error::PkiError;
 
@@ -173,7 +174,7 @@ fn user(der: &[u8], facts: &Facts) -> Result<Option<User>, String> {
         several => return Err(format!("expected 1 UID, but found multiple: {several:?}")),
     };
     let hash = digest(&SHA256, der);
-    let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = gotext::hex(hash.as_ref());
     let identity = Identity {
         name: subject.common_name.as_str().into(),
         uid: uid.into(),

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::authorizer::{Decision, Verdict};
+use crate::model::gotext;
 
 /// Upper bounds of the times of webhooks, in seconds.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 5.0, 10.0, 30.0];
@@ -242,11 +243,7 @@ impl Decisions {
 
 /// As stock shows what it does not want to show: `sha256:` and the hash in hexadecimal.
 fn hash(text: &str) -> String {
-    use std::fmt::Write as _;
-    digest(&SHA256, text.as_bytes()).as_ref().iter().fold("sha256:".to_owned(), |mut shown, byte| {
-        let _ = write!(shown, "{byte:02x}");
-        shown
-    })
+    format!("sha256:{}", gotext::hex(digest(&SHA256, text.as_bytes()).as_ref()))
 }
 
 fn seconds(time: Timestamp) -> f64 {

@@ -8,6 +8,7 @@ use minicbor::data::{Tag, Type};
 use minicbor::decode::Decoder;
 
 use crate::codec::json::{MAX_DEPTH, tree};
+use crate::model::gotext;
 use crate::model::value::{Map, Number, Value, unpacked};
 
 /// Tag 55799, which says that CBOR follows.
@@ -271,7 +272,7 @@ impl Reader<'_> {
             Later::Text => String::from_utf8(bytes).map_err(|_| Wrong::Utf8),
             Later::Base64Url => Ok(URL_SAFE_NO_PAD.encode(bytes)),
             Later::Base64 => Ok(STANDARD.encode(bytes)),
-            Later::Base16 => Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+            Later::Base16 => Ok(gotext::hex(&bytes)),
         }
     }
 
@@ -371,7 +372,7 @@ mod tests {
     #[test]
     fn values_are_written_deterministically() {
         let value = json!({"apiVersion": "v1", "kind": "A", "n": [0, 24, -1, -500, 1.5, 0.1, 100000.5, null, true]});
-        let hex: String = encode(&value).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = gotext::hex(&encode(&value));
         assert_eq!(
             hex,
             "d9d9f7a3\

@@ -138,6 +138,11 @@ pub fn quote_bytes(text: &str) -> String {
     out
 }
 
+/// Bytes in hexadecimal, small letters.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Go's `%v` of decoded JSON: `map[a:1 b:[x <nil>]]`.
 pub fn value(value: &Value) -> String {
     match value {

@@ -1,8 +1,6 @@
 //! What `kubeadm join` reads of a cluster: where it is, how its kubelets are configured, and who may know that.
 //! `kubeadm init` makes the same objects.
 
-use std::fmt::Write;
-
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +8,7 @@ use ipnet::IpNet;
 
 use super::invite::{JOINING, NODES, RBAC};
 use super::machine::VERSION;
+use crate::model::gotext;
 use crate::model::value::{Value, json};
 use crate::pki::error::PkiError;
 use crate::pki::key::PublicKey;
@@ -66,16 +65,17 @@ impl Cluster {
 
     /// The command by which a machine joins.
     pub fn join_command(&self, token: &str) -> std::result::Result<String, PkiError> {
-        let endpoint = self.server.strip_prefix("https://").unwrap_or(&self.server);
-        let mut command = format!("kubeadm join {endpoint} --token {token}");
+        let mut command = format!("kubeadm join {} --token {token}", self.endpoint());
         for key in PublicKey::all_from_pem(self.authority.as_bytes())? {
             command.push_str(" --discovery-token-ca-cert-hash sha256:");
-            for byte in digest(&SHA256, key.spki()).as_ref() {
-                let written = write!(command, "{byte:02x}");
-                assert!(written.is_ok(), "a string takes every write");
-            }
+            command.push_str(&gotext::hex(digest(&SHA256, key.spki()).as_ref()));
         }
         Ok(command)
+    }
+
+    /// `host:port`.
+    fn endpoint(&self) -> &str {
+        self.server.strip_prefix("https://").unwrap_or(&self.server)
     }
 
     fn objects(&self) -> Vec<(Target<'static>, Value)> {
@@ -105,10 +105,9 @@ impl Cluster {
     }
 
     fn configuration(&self) -> Value {
-        let endpoint = self.server.strip_prefix("https://").unwrap_or(&self.server);
         json!({
             "apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "ClusterConfiguration", "clusterName": "kubernetes",
-            "kubernetesVersion": VERSION, "controlPlaneEndpoint": endpoint, "certificatesDir": "/etc/kubernetes/pki",
+            "kubernetesVersion": VERSION, "controlPlaneEndpoint": self.endpoint(), "certificatesDir": "/etc/kubernetes/pki",
             "networking": {"dnsDomain": DOMAIN, "serviceSubnet": self.services.to_string()},
         })
     }

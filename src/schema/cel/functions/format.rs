@@ -4,6 +4,7 @@ use super::super::error::Fault;
 use super::super::time;
 use super::super::value::{Result, Val};
 use super::convert::{double, show};
+use crate::model::gotext::hex;
 
 /// More digits after the point are refused.
 const MOST_PRECISION: usize = 1000;
@@ -143,10 +144,6 @@ impl Clause {
 fn signed(number: i64, print: impl Fn(u64) -> String) -> String {
     let sign = if number < 0 { "-" } else { "" };
     format!("{sign}{}", print(number.unsigned_abs()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn infinite(number: f64) -> String {
