@@ -185,8 +185,9 @@ impl Server {
             }
         }
         let verdict = self.registry.authorizer.authorize(&attributes).await;
-        self.authenticator.metrics.authorized(&verdict);
-        audited::took(&mut record, Layer::Authorization, clock.instant() - begun);
+        let took = clock.instant() - begun;
+        self.authenticator.metrics.authorized(&verdict, took);
+        audited::took(&mut record, Layer::Authorization, took);
         caller.annotations.decided(&verdict);
         if !verdict.is_allowed() {
             let refused = match &verdict.error {
@@ -217,6 +218,7 @@ impl Server {
         let (clock, begun) = (&self.registry.clock, self.registry.clock.instant());
         let accepted = self.authenticator.authenticate(proofs).await;
         let took = clock.instant() - begun;
+        self.authenticator.count(&accepted, took);
         let (mut user, notes) = match &accepted {
             Ok(accepted) => (accepted.user.clone(), accepted.notes.as_deref()),
             Err(_) => (User::nobody(), None),
@@ -229,7 +231,7 @@ impl Server {
         *record = audited::begin(&self.registry, &asked, id, head, connection.remote.ip());
         audited::took(record, Layer::Authentication, took);
         if let Err(why) = &accepted {
-            tracing::debug!(why = why.0, "unauthenticated");
+            tracing::debug!(why = why.why, "unauthenticated");
             return Err(Refused::Unknown);
         }
         let annotations =

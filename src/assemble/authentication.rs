@@ -52,7 +52,8 @@ pub fn authenticator(grounds: &Grounds<'_>, tasks: &Tasks) -> Result<Authenticat
     let audiences: Arc<[CompactString]> = flags.accounts.audiences().iter().map(CompactString::from).collect();
     let issuers = flags.accounts.service_account_issuer.clone();
     let keys = grounds.keys.public.clone();
-    let tokens = ServiceAccountTokens::new(issuers, keys, audiences.clone(), subjects.clone())
+    let lookups = grounds.metrics.lookups(grounds.clock);
+    let tokens = ServiceAccountTokens::new(issuers, keys, audiences.clone(), subjects.clone(), lookups)
         .with_lookup(flags.accounts.service_account_lookup);
     let file_tokens = match &flags.token_auth_file {
         Some(path) => {
@@ -62,16 +63,19 @@ pub fn authenticator(grounds: &Grounds<'_>, tasks: &Tasks) -> Result<Authenticat
         }
         None => None,
     };
-    let configuration = configuration(flags)?;
+    let content = flags.authentication_config.as_deref().map(read).transpose()?;
+    let configuration = configuration(flags, content.as_deref())?;
     let mut elsewhere: Vec<Arc<dyn RemoteTokens>> = Vec::new();
     if let Some((configuration, algorithms)) = &configuration {
         let issuers =
             Issuers::start(configuration, algorithms, (grounds.clock, grounds.metrics)).map_err(StartError::Flag)?;
         let issuers = Arc::new(issuers);
         elsewhere.push(issuers.clone());
-        if let Some(path) = &flags.authentication_config {
+        if let (Some(path), Some(content)) = (&flags.authentication_config, content) {
+            grounds.metrics.authentication_read(&content);
             let follower = Follower {
                 path: path.clone(),
+                current: content,
                 initial: configuration.clone(),
                 disallowed: flags.accounts.service_account_issuer.clone(),
                 issuers,
@@ -85,7 +89,7 @@ pub fn authenticator(grounds: &Grounds<'_>, tasks: &Tasks) -> Result<Authenticat
         let ttl = &flags.authentication_token_webhook_cache_ttl;
         let ttl = span("--authentication-token-webhook-cache-ttl", ttl)?;
         let version = &flags.authentication_token_webhook_version;
-        let webhook = TokenWebhook::new(path, version, ttl, grounds.clock, grounds.entropy);
+        let webhook = TokenWebhook::new(path, version, ttl, (grounds.clock, grounds.entropy, grounds.metrics));
         elsewhere.push(Arc::new(webhook.map_err(StartError::Flag)?));
     }
     let anonymous = anonymous(flags, configuration.as_ref().map(|(configuration, _)| configuration))?;
@@ -117,18 +121,18 @@ fn request_header(flags: &IdentityFlags, proxies: &Authorities) -> Result<Reques
 }
 
 /// The configuration of issuers, from its file or from the flags, and by which algorithms they may sign.
-fn configuration(flags: &IdentityFlags) -> Result<Option<(Value, Vec<String>)>, StartError> {
+fn configuration(flags: &IdentityFlags, content: Option<&[u8]>) -> Result<Option<(Value, Vec<String>)>, StartError> {
     let flag = |why: String| StartError::Flag(why);
     let oidc = &flags.oidc;
-    let found = match &flags.authentication_config {
+    let found = match flags.authentication_config.as_ref().zip(content) {
         Some(_) if oidc.are_set() => {
             return Err(flag("authentication-config file and oidc-* flags are mutually exclusive".into()));
         }
-        Some(path) => {
+        Some((path, content)) => {
             let failed = |why: String| {
                 flag(format!("failed to load authentication configuration from file {:?}: {why}", path.display()))
             };
-            let configuration = configured::parse(&read(path)?).map_err(failed)?;
+            let configuration = configured::parse(content).map_err(failed)?;
             (configuration, ALGORITHMS.map(str::to_owned).to_vec())
         }
         None if !oidc.are_set() => return Ok(None),
@@ -194,6 +198,7 @@ fn anonymous(flags: &IdentityFlags, configuration: Option<&Value>) -> Result<Ano
 /// Takes over the configuration of issuers whenever its file says something else.
 struct Follower {
     path: PathBuf,
+    current: Vec<u8>,
     initial: Value,
     /// Issuers of the server's own tokens.
     disallowed: Vec<String>,
@@ -205,8 +210,7 @@ struct Follower {
 impl Follower {
     async fn run(self, stop: CancellationToken) {
         let mut files = Files::new([self.path.clone()]);
-        let mut current = std::fs::read(&self.path).unwrap_or_default();
-        let mut again = false;
+        let (mut current, mut again) = (self.current.clone(), false);
         loop {
             tokio::select! {
                 changed = files.changed(&stop) => if !changed { return },
@@ -236,6 +240,7 @@ impl Follower {
                 outcome = self.issuers.replace(&configuration) => match outcome {
                     Ok(()) => {
                         self.metrics.authentication_reloaded(true, self.clock.now());
+                        self.metrics.authentication_read(&content);
                         tracing::info!("the authentication configuration is read again");
                         (current, again) = (content, false);
                     }

@@ -47,6 +47,7 @@ pub fn chain(
     let content = read(path)?;
     let configuration = load(&content, &[]).map_err(StartError::Flag)?;
     let chain = Chain::of(makers.links(&configuration).map_err(StartError::Flag)?);
+    metrics.authorization_read(&content);
     let follower = Follower {
         path: path.clone(),
         current: content,
@@ -102,6 +103,7 @@ impl Follower {
         match links {
             Ok(links) => {
                 self.chain.replace(links);
+                self.makers.metrics.authorization_read(&content);
                 tracing::info!("the authorization configuration is read again");
             }
             Err(why) => tracing::error!(why, "the authorization configuration is wrong; the one before stays"),

@@ -88,7 +88,7 @@ impl Plane {
         let certified = Certified::open(flags)?;
         let keys = identity::token_keys(&flags.identity.accounts, &pki.tokens)?;
         let (store, embedded) = core::open_store(&flags.store, &clock, &entropy).await?;
-        let (rbac, metrics) = (Arc::new(Rbac::default()), auth::metrics::Metrics::default());
+        let (rbac, metrics) = (Arc::new(Rbac::default()), auth::metrics::Metrics::of_host(&identity::hostname()));
         let registry = core::registry(flags, &ranges, store, (&rbac, &metrics), &clock, &entropy, &tasks).await?;
         let roles = roles::Roles::open(&registry.cache, rbac)?;
         tasks.start("roles", |stop| roles.follow(stop));

@@ -2,6 +2,7 @@
 //! asked about elsewhere; all else is answered at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -75,9 +76,13 @@ pub struct Proofs<'a> {
     pub peer: Option<&'a Peer>,
 }
 
-/// Nobody: the request is answered with 401. The text is for the log, never for the client.
+/// Nobody: the request is answered with 401.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unauthenticated(pub String);
+pub struct Unauthenticated {
+    pub tried: Tried,
+    /// For the log, never for the client.
+    pub why: String,
+}
 
 impl Authenticator {
     /// The first way that proves somebody wins. When none does: somebody who tried is refused, others are anonymous.
@@ -87,22 +92,27 @@ impl Authenticator {
         let mut accepted = match self.prove(headers, peer, &mut attempt).await {
             Some(accepted) => accepted,
             None if !attempt.errors.is_empty() => {
-                self.metrics.refused(Tried::Error);
-                return Err(Unauthenticated(together(&attempt.errors)));
+                return Err(Unauthenticated { tried: Tried::Error, why: together(&attempt.errors) });
             }
             None if self.anonymous.allows(path) => self.accept(User::anonymous()),
             None => {
-                self.metrics.refused(Tried::Failure);
-                return Err(Unauthenticated("nothing proves an identity".into()));
+                return Err(Unauthenticated { tried: Tried::Failure, why: "nothing proves an identity".into() });
             }
         };
-        self.metrics.accepted(&accepted.user.name);
         if let Some(warning) = attempt.warning {
             accepted.notes.get_or_insert_default().warnings.push(warning.to_owned());
         }
         headers.remove(AUTHORIZATION);
         strip(headers, self.request_header.as_ref());
         Ok(accepted)
+    }
+
+    /// Counts what became of a request's proofs.
+    pub fn count(&self, outcome: &Result<Accepted, Unauthenticated>, took: Duration) {
+        match outcome {
+            Ok(accepted) => self.metrics.accepted(&accepted.user.name, took),
+            Err(refused) => self.metrics.refused(refused.tried, took),
+        }
     }
 
     /// For a TokenReview: the user whom `token` names, if it is for one of `audiences` (empty: for this server). The
@@ -360,7 +370,7 @@ mod tests {
             let proofs = Proofs { headers: &mut headers, path: "/api", peer };
             let answer = self.authenticator.authenticate(proofs).now_or_never().expect("an answer at once");
             match answer {
-                Err(Unauthenticated(why)) => format!("401: {why}"),
+                Err(Unauthenticated { why, .. }) => format!("401: {why}"),
                 Ok(mut accepted) => {
                     let left: Vec<_> =
                         headers.iter().map(|(n, v)| format!("{n}={}", v.to_str().expect("text"))).collect();

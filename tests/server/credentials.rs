@@ -246,6 +246,12 @@ fn tokens_that_a_webhook_knows() {
     assert_eq!(hook.asked().len(), asked, "the answer is remembered");
     assert_eq!(who(&server, "bad"), "401");
     assert_eq!(who(&server, "broken"), "401");
+    let metrics = server.run("get --raw /metrics");
+    for counted in ["request_total{status=\"hit\"} 1", "request_total{status=\"miss\"} ", "fetch_total{status=\"ok\"} "]
+    {
+        let counted = format!("authentication_token_cache_{counted}");
+        assert!(metrics.contains(&counted), "{counted}: {metrics}");
+    }
     // The server's own tokens are never shown to the webhook.
     let (own, before) = (server.run("create token default"), hook.asked().len());
     assert!(who(&server, own.trim()).starts_with("system:serviceaccount:default:default"));

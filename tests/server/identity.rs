@@ -68,6 +68,16 @@ fn the_chain_of_authorizers_follows_its_file() {
     write("- {type: Nonsense, name: nonsense}\n");
     write("- {type: AlwaysDeny, name: alwaysdeny}\n");
     eventually("the last chain", || ask().ends_with("no - Everything is forbidden."));
+    write("- {type: AlwaysAllow, name: alwaysallow}\n");
+    eventually("the first chain again", || ask().ends_with("yes"));
+    let metrics = server.run("get --raw /metrics");
+    let config = "apiserver_authorization_config_controller_last_config_info{apiserver_id_hash=\"sha256:";
+    assert_eq!(metrics.matches(config).count(), 1, "{metrics}");
+    for counted in
+        ["authorization_duration_seconds_bucket{le=\"0.001\",", "authentication_duration_seconds_bucket{le=\"16.384\","]
+    {
+        assert!(metrics.contains(counted), "{counted}: {metrics}");
+    }
     server.terminate();
 }
 

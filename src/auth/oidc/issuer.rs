@@ -15,6 +15,7 @@ use crate::auth::identity::User;
 use crate::auth::metrics::Metrics;
 use crate::auth::outward::access::Security;
 use crate::auth::outward::client::Client;
+use crate::auth::token::lookups::Lookups;
 use crate::auth::token::remembered::{Remembered, digest_of};
 use crate::base::clock::Clock;
 use crate::model::gotext;
@@ -40,6 +41,7 @@ pub struct Issuer {
     missing: Mutex<String>,
     accepted: Remembered<Accepted>,
     metrics: Metrics,
+    lookups: Lookups,
 }
 
 /// A token that was accepted.
@@ -55,7 +57,8 @@ impl Issuer {
         algorithms: &[String],
         (clock, metrics): (&Clock, &Metrics),
     ) -> Result<Arc<Self>, String> {
-        let issuer = Arc::new(Self { metrics: metrics.clone(), ..Self::new(jwt, algorithms, clock)? });
+        let (metrics, lookups) = (metrics.clone(), metrics.lookups(clock));
+        let issuer = Arc::new(Self { metrics, lookups, ..Self::new(jwt, algorithms, clock)? });
         let weak = Arc::downgrade(&issuer);
         tokio::spawn(async move {
             loop {
@@ -101,6 +104,7 @@ impl Issuer {
             )),
             accepted: Remembered::default(),
             metrics: Metrics::default(),
+            lookups: Metrics::default().lookups(clock),
         })
     }
 
@@ -137,10 +141,21 @@ impl Issuer {
         if untrusted_issuer(token).is_none_or(|issuer| issuer != self.url) {
             return Ok(None);
         }
-        let (digest, now) = (digest_of(token), self.clock.now());
+        let (looking, digest, now) = (self.lookups.begin(), digest_of(token), self.clock.now());
         if let Some(known) = self.accepted.get(&digest).filter(|known| now < known.until) {
+            looking.hit();
             return Ok(Some(known.user.clone()));
         }
+        let (_missed, fetching) = (looking.missed(), self.lookups.fetch());
+        let (user, expiry) = self.find_out(token, now).await?;
+        fetching.done(true);
+        let until = now.checked_add(REMEMBERED).unwrap_or(now).min(expiry);
+        self.accepted.put(digest, Arc::new(Accepted { user: user.clone(), until }));
+        Ok(Some(user))
+    }
+
+    /// The user whom a token of this issuer names, and until when.
+    async fn find_out(&self, token: &str, now: Timestamp) -> Result<(User, Timestamp), String> {
         let keys = self.keys.load_full().ok_or("oidc: authenticator not initialized")?;
         let verified = self.demands.verify(token, &keys, now).await;
         let (mut claims, expiry) = verified.map_err(|why| format!("oidc: verify token: {why}"))?;
@@ -148,9 +163,6 @@ impl Issuer {
             let expanded = distributed.expand(&mut claims).await;
             expanded.map_err(|why| format!("oidc: could not expand distributed claims: {why}"))?;
         }
-        let user: User = self.mapping.user(&claims)?.authenticated().into();
-        let until = now.checked_add(REMEMBERED).unwrap_or(now).min(expiry);
-        self.accepted.put(digest, Arc::new(Accepted { user: user.clone(), until }));
-        Ok(Some(user))
+        Ok((self.mapping.user(&claims)?.authenticated().into(), expiry))
     }
 }

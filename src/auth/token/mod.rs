@@ -4,7 +4,7 @@
 //! traits stand for whoever knows them.
 //!
 //! In reading order: `jws` (signed tokens), `claims` (what one says), `issue` and `verify` (service accounts'),
-//! `remembered` (those verified already), `discovery` (the keys, for others), `file`, `bootstrap`,
+//! `remembered` (those verified already), `lookups` (how often they were), `discovery` (the keys, for others), `file`, `bootstrap`,
 //! `bootstrap_secret` (how such a token is made).
 
 pub mod bootstrap;
@@ -14,5 +14,6 @@ pub mod discovery;
 pub mod file;
 pub mod issue;
 pub(super) mod jws;
+pub mod lookups;
 pub(super) mod remembered;
 pub mod verify;

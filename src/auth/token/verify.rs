@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::claims::{Claims, LEEWAY, LEGACY_ISSUER, Reference};
 use super::jws::{self, Jws};
+use super::lookups::Lookups;
 use super::remembered::{Remembered, digest_of};
 use crate::auth::identity::{Secret, User, split_service_account};
 use crate::model::field::aggregate;
@@ -77,6 +78,7 @@ pub struct ServiceAccountTokens {
     /// Whether the token of a Secret lives no longer than the Secret.
     lookup: bool,
     verified: Remembered<Verified>,
+    lookups: Lookups,
 }
 
 /// A token with a good signature.
@@ -97,12 +99,14 @@ impl ServiceAccountTokens {
         keys: Vec<PublicKey>,
         audiences: Arc<[CompactString]>,
         subjects: Arc<dyn TokenSubjects>,
+        lookups: Lookups,
     ) -> Self {
         let mut by_id: HashMap<String, Vec<usize>> = HashMap::new();
         for (at, key) in keys.iter().enumerate() {
             by_id.entry(jws::key_id(key)).or_default().push(at);
         }
-        Self { issuers, keys, by_id, audiences, subjects, lookup: true, verified: Remembered::default() }
+        let verified = Remembered::default();
+        Self { issuers, keys, by_id, audiences, subjects, lookup: true, verified, lookups }
     }
 
     /// Without, the token of a Secret is believed for its signature alone (`--service-account-lookup`).
@@ -118,11 +122,19 @@ impl ServiceAccountTokens {
         wanted: Option<&[CompactString]>,
         now: Timestamp,
     ) -> Result<Option<Accepted>, String> {
-        let key = digest_of(token);
+        let (looking, key) = (self.lookups.begin(), digest_of(token));
         let verified = match self.verified.get(&key) {
-            Some(verified) => verified,
+            Some(verified) => {
+                looking.hit();
+                verified
+            }
             None => {
-                let Some(verified) = self.verify(token)?.map(Arc::new) else { return Ok(None) };
+                let outcome = self.verify(token);
+                if !matches!(outcome, Ok(None)) {
+                    let _missed = looking.missed();
+                    self.lookups.fetch().done(outcome.is_ok());
+                }
+                let Some(verified) = outcome?.map(Arc::new) else { return Ok(None) };
                 self.verified.put(key, verified.clone());
                 verified
             }
@@ -323,6 +335,7 @@ pub(in crate::auth) mod tests {
 
     use super::*;
     use crate::auth::token::issue::{Bound, Issuer, Lifetime, Wanted};
+    use crate::auth::token::lookups::tests::{told, uncounted};
     use crate::base::entropy::Entropy;
     use crate::pki::key::Key;
 
@@ -404,6 +417,7 @@ pub(in crate::auth) mod tests {
                 vec![other.public().clone(), key.public().clone()],
                 Arc::from(["https://k".into(), "api".into()]),
                 world.clone(),
+                uncounted(),
             );
             Self { world, issuer: Issuer::new(key, "https://k"), tokens }
         }
@@ -460,6 +474,21 @@ pub(in crate::auth) mod tests {
         let foreign = cluster.issue(Bound::Nothing, &["vault"]);
         let refused = "token audiences [\"vault\"] is invalid for the target audiences [\"https://k\" \"api\"]";
         assert_eq!(cluster.ask(&foreign, "00:00:00"), refused);
+    }
+
+    #[test]
+    fn what_was_verified_is_known_and_counted() {
+        let (cluster, stranger) = (Cluster::new(), Cluster::new());
+        let token = cluster.issue(Bound::Nothing, &["https://k"]);
+        // Each is asked about twice.
+        assert_eq!(cluster.ask(&token, "00:00:00"), ACCEPTED);
+        cluster.ask(&stranger.issue(Bound::Nothing, &["https://k"]), "00:00:00");
+        assert_eq!(cluster.ask("somebody.elses.token", "00:00:00"), "not ours");
+        let mut told = told(&cluster.tokens.lookups);
+        told.sort();
+        let fetched = ["fetch_total{status=\"error\"} 2", "fetch_total{status=\"ok\"} 1"];
+        let asked = ["request_total{status=\"hit\"} 1", "request_total{status=\"miss\"} 3"];
+        assert_eq!(told, [fetched[0], fetched[1], asked[0], asked[1]]);
     }
 
     #[test]

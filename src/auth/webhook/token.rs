@@ -13,6 +13,8 @@ use super::answers::Answers;
 use super::review::{Reviewer, TIMEOUT};
 use crate::auth::authenticator::RemoteTokens;
 use crate::auth::identity::{Extra, Identity, User};
+use crate::auth::metrics::Metrics;
+use crate::auth::token::lookups::Lookups;
 use crate::auth::token::remembered::{Digest, digest_of_bytes};
 use crate::auth::token::verify::{Accepted, intersect};
 use crate::base::clock::Clock;
@@ -25,7 +27,22 @@ pub struct TokenWebhook {
     /// How long an answer counts; errors are not remembered.
     ttl: Duration,
     answers: Answers<Option<Accepted>>,
-    asking: Mutex<HashMap<Digest, Arc<OnceCell<Outcome>>>>,
+    asking: Mutex<HashMap<Digest, Question>>,
+    lookups: Lookups,
+}
+
+/// What is being asked, and how many wait for the answer.
+#[derive(Default)]
+struct Question {
+    outcome: Arc<OnceCell<Outcome>>,
+    waiting: usize,
+}
+
+/// One who waits. When nobody does any more, nothing is left of the question.
+struct Waiting<'a> {
+    webhook: &'a TokenWebhook,
+    digest: Digest,
+    outcome: Arc<OnceCell<Outcome>>,
 }
 
 type Outcome = Result<Option<Accepted>, String>;
@@ -36,8 +53,7 @@ impl TokenWebhook {
         kubeconfig: &Path,
         version: &str,
         ttl: Duration,
-        clock: &Clock,
-        entropy: &Entropy,
+        (clock, entropy, metrics): (&Clock, &Entropy, &Metrics),
     ) -> Result<Self, String> {
         if !matches!(version, "v1" | "v1beta1") {
             return Err(format!(
@@ -46,7 +62,8 @@ impl TokenWebhook {
         }
         let kind = ("authentication.k8s.io", version, "TokenReview");
         let reviewer = Reviewer::new(kubeconfig, kind, TIMEOUT, clock, entropy)?;
-        Ok(Self { reviewer, ttl, answers: Answers::new(clock), asking: Mutex::default() })
+        let (answers, lookups) = (Answers::new(clock), metrics.lookups(clock));
+        Ok(Self { reviewer, ttl, answers, asking: Mutex::default(), lookups })
     }
 
     async fn ask(&self, token: &str, wanted: &[CompactString], own: &Arc<[CompactString]>) -> Outcome {
@@ -75,7 +92,21 @@ impl TokenWebhook {
         Ok(Some(Accepted { user, audiences, notes: None }))
     }
 
-    fn asking(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Arc<OnceCell<Outcome>>>> {
+    async fn fetch(&self, token: &str, wanted: &[CompactString], own: &Arc<[CompactString]>) -> Outcome {
+        let fetching = self.lookups.fetch();
+        let outcome = self.ask(token, wanted, own).await;
+        fetching.done(outcome.is_ok());
+        outcome
+    }
+
+    fn wait(&self, digest: Digest) -> Waiting<'_> {
+        let mut asking = self.asking();
+        let question = asking.entry(digest).or_default();
+        question.waiting += 1;
+        Waiting { webhook: self, digest, outcome: question.outcome.clone() }
+    }
+
+    fn asking(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Question>> {
         self.asking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,21 +114,31 @@ impl TokenWebhook {
 #[async_trait]
 impl RemoteTokens for TokenWebhook {
     async fn authenticate(&self, token: &str, wanted: &[CompactString], own: &Arc<[CompactString]>) -> Outcome {
-        let digest = digest_of_bytes(&question(token, wanted));
+        let (looking, digest) = (self.lookups.begin(), digest_of_bytes(&question(token, wanted)));
         if let Some(answer) = self.answers.get(&digest) {
+            looking.hit();
             return Ok(answer);
         }
-        let shared = self.asking().entry(digest).or_default().clone();
-        let outcome = shared.get_or_init(|| self.ask(token, wanted, own)).await.clone();
-        let mut asking = self.asking();
-        if asking.get(&digest).is_some_and(|current| Arc::ptr_eq(current, &shared)) {
-            asking.remove(&digest);
-            drop(asking);
-            if let Ok(answer) = &outcome {
-                self.answers.put(digest, answer.clone(), self.ttl);
+        let (_missed, waiting) = (looking.missed(), self.wait(digest));
+        waiting.outcome.get_or_init(|| self.fetch(token, wanted, own)).await.clone()
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut asking = self.webhook.asking();
+        let Some(question) = asking.get_mut(&self.digest).filter(|now| Arc::ptr_eq(&now.outcome, &self.outcome)) else {
+            return;
+        };
+        question.waiting -= 1;
+        if let Some(outcome) = self.outcome.get() {
+            if let Ok(answer) = outcome {
+                self.webhook.answers.put(self.digest, answer.clone(), self.webhook.ttl);
             }
+        } else if question.waiting > 0 {
+            return;
         }
-        outcome
+        asking.remove(&self.digest);
     }
 }
 
@@ -124,13 +165,16 @@ fn texts(value: &Value) -> Vec<CompactString> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+    use crate::auth::token::lookups::tests::told;
     use crate::auth::webhook::testing::Hook;
 
     fn webhook(hook: &Hook, version: &str, ttl: u64) -> TokenWebhook {
         let clock = Clock::machine();
-        TokenWebhook::new(hook.kubeconfig(), version, Duration::from_secs(ttl), &clock, &Entropy::seeded(1))
-            .expect("a webhook")
+        let grounds = (&clock, &Entropy::seeded(1), &Metrics::default());
+        TokenWebhook::new(hook.kubeconfig(), version, Duration::from_secs(ttl), grounds).expect("a webhook")
     }
 
     fn audiences(of: &[&str]) -> Arc<[CompactString]> {
@@ -207,9 +251,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_those_who_go_away_nothing_is_kept() {
+        let hook = Hook::start(|_| (200, authenticated(json!(["api"])))).await;
+        let webhook = webhook(&hook, "v1", 60);
+        for n in 0..100 {
+            let token = n.to_string();
+            let mut first = Box::pin(ask(&webhook, &token, &["api"]));
+            let mut second = Box::pin(ask(&webhook, &token, &["api"]));
+            assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
+            assert_eq!(webhook.asking().len(), 1, "one question of both");
+            drop(first);
+            assert_eq!(webhook.asking().len(), 1, "somebody still waits");
+            drop(second);
+            assert_eq!(webhook.asking().len(), 0);
+        }
+        assert!(ask(&webhook, "t", &["api"]).await.starts_with("jane"), "and it goes on");
+        assert!(ask(&webhook, "t", &["api"]).await.starts_with("jane"));
+        let mut told = told(&webhook.lookups);
+        told.sort();
+        let requests = ["request_total{status=\"hit\"} 1", "request_total{status=\"miss\"} 201"];
+        assert_eq!(told[1..], ["fetch_total{status=\"ok\"} 1", requests[0], requests[1]]);
+    }
+
+    #[tokio::test]
     async fn other_versions_are_refused() {
         let hook = Hook::start(|_| (200, json!({}))).await;
-        let refused = TokenWebhook::new(hook.kubeconfig(), "v2", TIMEOUT, &Clock::machine(), &Entropy::seeded(1));
+        let grounds = (&Clock::machine(), &Entropy::seeded(1), &Metrics::default());
+        let refused = TokenWebhook::new(hook.kubeconfig(), "v2", TIMEOUT, grounds);
         assert_eq!(
             refused.err().as_deref(),
             Some("unsupported authentication webhook version \"v2\", supported versions are \"v1\", \"v1beta1\"")
