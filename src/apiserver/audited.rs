@@ -10,18 +10,21 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, request};
+use tokio::time::Instant;
 
 use super::bodies::{self, Expected};
 use super::exchange::{Exchange, header, text};
 use super::respond::Body;
 use crate::audit::annotations::Annotations;
-use crate::audit::event::{Answer, Layer};
+use crate::audit::event::Answer;
 use crate::audit::level::Level;
 use crate::audit::record::Record;
 use crate::audit::source::sources;
+use crate::audit::spent::Layer;
 use crate::auth::authorizer::Attributes;
 use crate::auth::impersonation::Impersonated;
 use crate::auth::token::verify::Notes;
+use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::codec::json::compact::compact;
 use crate::codec::json::write;
@@ -88,9 +91,9 @@ pub async fn received(recording: &mut Recording, lasts: bool, notes: Option<&Not
 }
 
 /// What a part of the way took.
-pub fn took(recording: &mut Recording, layer: Layer, time: Duration) {
+pub fn took(recording: &Recording, layer: Layer, time: Duration) {
     if let Some(record) = recording {
-        record.event.took[layer as usize] = time;
+        record.event.annotations.took(layer, time);
     }
 }
 
@@ -116,7 +119,7 @@ pub async fn panicked(recording: Recording, head: &request::Parts, why: Panicked
 }
 
 /// The answer, and the end of the record when it has been sent.
-pub async fn answered(recording: Recording, response: Response<Body>) -> Response<Body> {
+pub async fn answered(recording: Recording, clock: &Clock, response: Response<Body>) -> Response<Body> {
     let Some(mut record) = recording else { return response };
     let media = media(response.headers());
     let (head, body) = response.into_parts();
@@ -134,7 +137,12 @@ pub async fn answered(recording: Recording, response: Response<Body>) -> Respons
         }
         Body::Chunks(chunks) => {
             let gathered = media.filter(|_| keeps).map(|media| (media, Vec::new()));
-            Body::Chunks(Box::new(Recorded { inner: chunks, gathered, record: Some(record) }))
+            let (clock, sent) = (clock.clone(), None);
+            Body::Chunks(Box::new(Timed {
+                inner: Recorded { inner: chunks, gathered, record: Some(record) },
+                clock,
+                sent,
+            }))
         }
         Body::Stream(stream) => {
             Body::Stream(Box::pin(Recorded { inner: stream, gathered: None, record: Some(record) }))
@@ -178,14 +186,30 @@ impl<T> Recorded<T> {
     }
 }
 
-impl Iterator for Recorded<Box<dyn Iterator<Item = Bytes> + Send>> {
+/// Pieces that are made while they are sent, and how long either took.
+struct Timed {
+    inner: Recorded<Box<dyn Iterator<Item = Bytes> + Send>>,
+    clock: Clock,
+    /// When the last piece was given to be sent.
+    sent: Option<Instant>,
+}
+
+impl Iterator for Timed {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        let next = self.inner.next();
+        let begun = self.clock.instant();
+        if let Some(sent) = self.sent {
+            // As in stock, writing an object down has the time in it that its pieces took to be sent.
+            [Layer::Write, Layer::Serialize].iter().for_each(|layer| took(&self.inner.record, *layer, begun - sent));
+        }
+        let next = self.inner.inner.next();
+        let made = self.clock.instant();
+        took(&self.inner.record, Layer::Serialize, made - begun);
+        self.sent = Some(made);
         match &next {
-            Some(piece) => self.pass(piece),
-            None => self.end(),
+            Some(piece) => self.inner.pass(piece),
+            None => self.inner.end(),
         }
         next
     }

@@ -9,6 +9,7 @@ use super::bodies::{self, Expected};
 use super::exchange::{Exchange, respond};
 use super::options;
 use super::respond::Body;
+use crate::audit::spent::Layer;
 use crate::cache::object::Object;
 use crate::codec::answer::list::ListMeta;
 use crate::codec::answer::subject::{Item, Style, Subject};
@@ -89,14 +90,18 @@ impl Exchange<'_> {
         let stored =
             resource.storage.as_ref().filter(|_| resource.shape.message().is_some()).map(|storage| &storage.kind);
         style.representation.check(false, stored)?;
-        let bytes = subject(resource).object(&served(resource, object)?, style).map_err(Status::internal)?;
-        Ok(respond(code, style.representation.media.content_type(), bytes))
+        let (clock, record) = (&self.server.registry.clock, &self.caller.annotations);
+        let object = record.timed(clock, Layer::Transform, || served(resource, object))?;
+        let bytes = record.timed(clock, Layer::Serialize, || subject(resource).object(&object, style));
+        Ok(respond(code, style.representation.media.content_type(), bytes.map_err(Status::internal)?))
     }
 
     pub async fn get(&mut self, at: &Address) -> Result<Response<Body>> {
         let style = self.style(offer(&at.resource))?;
         let version = self.query.first("resourceVersion").unwrap_or("").to_owned();
-        let object = self.server.registry.get(at, &version).await?;
+        let registry = &self.server.registry;
+        let found = registry.get(at, &version);
+        let object = self.caller.annotations.waited(&registry.clock, Layer::Store, found).await?;
         self.answer(200, &at.resource, object, style)
     }
 
@@ -106,7 +111,7 @@ impl Exchange<'_> {
         let options = self.narrow(options, at)?;
         let mut collection = at.clone();
         collection.name = Default::default();
-        let listed = self.server.registry.list(&collection, &options).await?;
+        let listed = self.server.registry.list(&collection, &options, &self.caller.annotations).await?;
         let resource = &at.resource;
         let stored =
             resource.storage.as_ref().filter(|_| resource.shape.message().is_some()).map(|storage| &storage.kind);
@@ -127,9 +132,11 @@ impl Exchange<'_> {
         meta: ListMeta,
         style: Style,
     ) -> Result<Response<Body>> {
-        let items = items.into_iter().map(|object| served(resource, object)).collect::<Result<Vec<_>>>()?;
+        let (clock, record) = (&self.server.registry.clock, &self.caller.annotations);
+        let items = items.into_iter().map(|object| served(resource, object));
+        let items = record.timed(clock, Layer::Transform, || items.collect::<Result<Vec<_>>>())?;
         let list = subject(resource).list(items, meta, style);
-        let body = whole_or_chunks(list)?;
+        let body = record.timed(clock, Layer::Serialize, || whole_or_chunks(list))?;
         Ok(respond(200, style.representation.media.content_type(), body))
     }
 

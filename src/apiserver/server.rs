@@ -24,7 +24,7 @@ use super::respond::Body;
 use super::reviews::Tokens;
 use super::route::{Route, Target, is_segment, route};
 use super::seats::{self, Held, Located};
-use crate::audit::event::Layer;
+use crate::audit::spent::Layer;
 use crate::auth::authenticator::{Authenticator, Proofs};
 use crate::auth::authorizer::Target as Wanted;
 use crate::auth::identity::User;
@@ -134,6 +134,7 @@ impl Server {
                 return (verb, audited::unauthenticated(record, failure(&status, asked(head, &query))).await);
             }
         };
+        let clock = &self.registry.clock;
         let located = Arc::new(Located { uri: uri.clone(), route, narrowed, arrived, limit });
         let mut record = None;
         let caller = match self.identify(connection, head, &located, (id, &mut record)).await {
@@ -144,10 +145,10 @@ impl Server {
             }
             Err(Refused::Unrecorded) => {
                 let response = text(500, internal(&located.uri, "failed to store audit event"));
-                return (verb, audited::answered(record, response).await);
+                return (verb, audited::answered(record, clock, response).await);
             }
             Err(Refused::Status(status)) => {
-                return (verb, audited::answered(record, failure(&status, asked(head, &query))).await);
+                return (verb, audited::answered(record, clock, failure(&status, asked(head, &query))).await);
             }
         };
         let (marks, mut response) = self.admit(connection, head, &located, query, body, (caller, record)).await;
@@ -165,7 +166,7 @@ impl Server {
         located: &Arc<Located>,
         query: Query<'_>,
         body: Incoming,
-        (mut caller, mut record): (Caller, Recording),
+        (mut caller, record): (Caller, Recording),
     ) -> (Option<Marks>, Response<Body>) {
         let (user, route) = (caller.user.clone(), &located.route);
         let attributes = located.narrowed.attributes(&user, route);
@@ -177,24 +178,24 @@ impl Server {
             let Admission { marks: by, seat } = self.fairness.enter(&asked, || located.told()).await;
             marks = by;
             let entered = clock.instant();
-            audited::took(&mut record, Layer::Queue, entered - begun);
+            audited::took(&record, Layer::Queue, entered - begun);
             begun = entered;
             match seat {
                 Ok(seat) => held.seat = seat,
-                Err(refused) => return (marks, audited::answered(record, seats::refuse(refused)).await),
+                Err(refused) => return (marks, audited::answered(record, clock, seats::refuse(refused)).await),
             }
         }
         let verdict = self.registry.authorizer.authorize(&attributes).await;
         let took = clock.instant() - begun;
         self.authenticator.metrics.authorized(&verdict, took);
-        audited::took(&mut record, Layer::Authorization, took);
+        audited::took(&record, Layer::Authorization, took);
         caller.annotations.decided(&verdict);
         if !verdict.is_allowed() {
             let refused = match &verdict.error {
                 Some(why) => text(500, internal(&located.uri, why)),
                 None => failure(&attributes.forbidden(&verdict.reason.to_string()), asked(head, &query)),
             };
-            return (marks, audited::answered(record, refused).await);
+            return (marks, audited::answered(record, clock, refused).await);
         }
         if let ("watch", Wanted::Resource(resource)) = (attributes.verb, &attributes.target) {
             held.watching = self.fairness.watch(resource);
@@ -237,7 +238,9 @@ impl Server {
         let annotations =
             audited::received(record, seats::is_long(&located.route), notes).await.ok_or(Refused::Unrecorded)?;
         let authorizer = &self.registry.authorizer;
+        let begun = clock.instant();
         if let Some(other) = self.impersonation.check(&mut head.headers, &asked, authorizer).await? {
+            audited::took(record, Layer::Impersonation, clock.instant() - begun);
             audited::impersonated(record, &other);
             user = other.user;
         }
@@ -320,7 +323,8 @@ impl Exchange<'_> {
             ),
         };
         warn(&mut response, &self.caller);
-        let response = seats::hold(audited::answered(self.record, response).await, self.held);
+        let response =
+            seats::hold(audited::answered(self.record, &self.server.registry.clock, response).await, self.held);
         compress::answer(response, self.head, self.server.limits.gzip)
     }
 

@@ -1,11 +1,14 @@
 //! What authenticators, authorizers and admission have to say of a request for its record.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use compact_str::CompactString;
 
 use super::level::Level;
+use super::spent::{Layer, Spent};
 use crate::auth::authorizer::Verdict;
+use crate::base::clock::Clock;
 
 const DECISION: &str = "authorization.k8s.io/decision";
 const REASON: &str = "authorization.k8s.io/reason";
@@ -22,12 +25,13 @@ pub struct Annotations(Option<Arc<Shared>>);
 struct Shared {
     level: Level,
     entries: Mutex<Vec<(CompactString, CompactString)>>,
+    spent: Spent,
 }
 
 impl Annotations {
     /// Of a request that is recorded at this level.
     pub fn new(level: Level) -> Self {
-        let shared = || Arc::new(Shared { level, entries: Mutex::default() });
+        let shared = || Arc::new(Shared { level, entries: Mutex::default(), spent: Spent::default() });
         Self((level > Level::None).then(shared))
     }
 
@@ -65,6 +69,36 @@ impl Annotations {
         } else if self.are_kept() {
             self.add(DECISION, if verdict.is_allowed() { "allow" } else { "forbid" });
             self.add(REASON, compact_str::format_compact!("{}", verdict.reason));
+        }
+    }
+
+    /// More time went into a layer.
+    pub fn took(&self, layer: Layer, time: Duration) {
+        if let Some(shared) = &self.0 {
+            shared.spent.add(layer, time);
+        }
+    }
+
+    /// Does it, and adds the time that it took.
+    pub fn timed<T>(&self, clock: &Clock, layer: Layer, work: impl FnOnce() -> T) -> T {
+        let begun = self.are_kept().then(|| clock.instant());
+        let done = work();
+        begun.inspect(|begun| self.took(layer, clock.instant() - *begun));
+        done
+    }
+
+    /// The same of what has to be waited for.
+    pub async fn waited<T>(&self, clock: &Clock, layer: Layer, work: impl Future<Output = T>) -> T {
+        let begun = self.are_kept().then(|| clock.instant());
+        let done = work.await;
+        begun.inspect(|begun| self.took(layer, clock.instant() - *begun));
+        done
+    }
+
+    /// Every layer that took time, by name.
+    pub fn visit_layers(&self, visit: impl FnMut(&'static str, Duration)) {
+        if let Some(shared) = &self.0 {
+            shared.spent.visit(visit);
         }
     }
 

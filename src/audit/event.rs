@@ -1,7 +1,6 @@
 //! The event: what is known of a request at a stage, as `audit.k8s.io/v1` JSON and as a line of the old format.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use bytes::Bytes;
 use compact_str::CompactString;
@@ -53,17 +52,6 @@ pub struct Event {
     pub response_object: Option<Bytes>,
     pub received: Timestamp,
     pub annotations: Annotations,
-    /// What the layers took, by `Layer`; zero where a request did not come.
-    pub took: [Duration; 3],
-}
-
-/// A part of a request's way.
-#[derive(Clone, Copy, Debug)]
-pub enum Layer {
-    Authentication,
-    Authorization,
-    /// Until there was a seat for it.
-    Queue,
 }
 
 /// Which object a request is about.
@@ -149,7 +137,6 @@ impl Event {
             response_object: None,
             received,
             annotations: Annotations::new(level),
-            took: Default::default(),
         }
     }
 

@@ -12,8 +12,8 @@ use crate::model::duration::Duration as GoDuration;
 
 /// A request that takes longer is slow.
 const SLOW: SignedDuration = SignedDuration::from_millis(500);
-/// The names of the layers, in the order of `Layer`.
-const LAYERS: [&str; 3] = ["authentication", "authorization", "apf-queue-wait"];
+/// Watches are never called slow.
+const WATCH: &str = "watch";
 
 /// Kept while a request is answered. Dropped before its end, it says that the connection was closed.
 pub struct Record {
@@ -100,16 +100,16 @@ impl Record {
     /// Of a slow request it is recorded where the time went.
     fn tell_if_slow(&self, now: Timestamp) {
         let total = now.duration_since(self.event.received);
-        if total <= SLOW {
+        if total <= SLOW || self.event.verb == WATCH {
             return;
         }
         let annotate = |layer: &str, nanos: i128| {
             let took = GoDuration(i64::try_from(nanos).unwrap_or(i64::MAX));
             self.event.annotations.add(format_compact!("apiserver.latency.k8s.io/{layer}"), format_compact!("{took}"));
         };
-        for (layer, took) in LAYERS.iter().zip(self.event.took).filter(|(_, took)| !took.is_zero()) {
+        self.event.annotations.visit_layers(|layer, took| {
             annotate(layer, i128::try_from(took.as_nanos()).unwrap_or(i128::MAX));
-        }
+        });
         annotate("total", total.as_nanos());
     }
 

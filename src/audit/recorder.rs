@@ -71,8 +71,9 @@ mod tests {
     use super::*;
     use crate::audit::backend::tests::{Kept, clock};
     use crate::audit::backend::{Deliver, Entry, Format, Mode};
-    use crate::audit::event::{Answer, Layer};
+    use crate::audit::event::Answer;
     use crate::audit::load::parse;
+    use crate::audit::spent::Layer;
     use crate::auth::identity::User;
     use crate::model::value::Value;
 
@@ -156,7 +157,7 @@ mod tests {
         for (millis, shown) in [(500, false), (1750, true)] {
             let came = clock().now() - jiff::SignedDuration::from_millis(millis);
             let mut record = audit.begin(&Attributes::path(&user, "get", "/version"), "id", came).expect("recorded");
-            record.event.took[Layer::Queue as usize] = std::time::Duration::from_millis(1200);
+            record.event.annotations.took(Layer::Queue, std::time::Duration::from_millis(1200));
             record.answered(Answer::new(200)).await;
             record.complete().await;
             let texts = kept.texts().concat();
@@ -166,6 +167,14 @@ mod tests {
             let expected = if shown { [Some("1.75s"), Some("1.2s"), None] } else { [None; 3] };
             assert_eq!([annotation("total"), annotation("apf-queue-wait"), annotation("authentication")], expected);
         }
+        let came = clock().now() - jiff::SignedDuration::from_secs(60);
+        let mut watch = audit.begin(&Attributes::path(&user, "watch", "/version"), "id", came).expect("recorded");
+        watch.answered(Answer::new(200)).await;
+        watch.complete().await;
+        assert!(
+            !kept.texts().concat().last().expect("an event").contains("latency"),
+            "watches are as long as they are"
+        );
     }
 
     /// Nothing arrives.

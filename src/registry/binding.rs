@@ -41,7 +41,7 @@ impl Registry {
         self.validate_posted(caller, at, &binding, options).await?;
         let pod = self.bound_pod(at)?;
         is_address(&pod)?;
-        let mut transaction = self.begin(&pod, options.is_dry_run()).await?;
+        let mut transaction = self.begin(caller, &pod, options.is_dry_run()).await?;
         loop {
             let decided = match transaction.seen() {
                 Some(current) => self.bound(&pod, &current.value, &binding, options.is_dry_run()),

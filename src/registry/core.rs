@@ -7,9 +7,11 @@ use bytes::Bytes;
 
 use super::custom::objects;
 use super::hooks::Hooks;
-use super::request::Address;
+use super::request::{Address, Caller};
 use crate::admission::chain::Chain;
+use crate::audit::annotations::Annotations;
 use crate::audit::recorder::Audit;
+use crate::audit::spent::Layer;
 use crate::auth::authorizer;
 use crate::auth::identity::User;
 use crate::base::clock::Clock;
@@ -97,6 +99,8 @@ pub struct Transaction<'a> {
     registry: &'a Registry,
     at: &'a Address,
     dry_run: bool,
+    /// Where the time goes.
+    record: Annotations,
     seen: Option<Current>,
     /// What is seen is at least as new as the write's begin.
     is_fresh: bool,
@@ -179,8 +183,10 @@ impl Registry {
     }
 
     /// Begins a write: rounds of reading, deciding and committing, until one is committed.
-    pub async fn begin<'a>(&'a self, at: &'a Address, dry_run: bool) -> Result<Transaction<'a>> {
-        let mut begun = Transaction { registry: self, at, dry_run, seen: self.cached(at)?, is_fresh: false, rounds: 0 };
+    pub async fn begin<'a>(&'a self, caller: &Caller, at: &'a Address, dry_run: bool) -> Result<Transaction<'a>> {
+        let record = caller.annotations.clone();
+        let seen = record.timed(&self.clock, Layer::Decode, || self.cached(at))?;
+        let mut begun = Transaction { registry: self, at, dry_run, record, seen, is_fresh: false, rounds: 0 };
         if begun.seen.is_none() {
             begun.refresh().await?;
         }
@@ -190,11 +196,10 @@ impl Registry {
     /// Commits what a round decided; the inner error is the object's newer state.
     async fn conclude(
         &self,
-        at: &Address,
+        (at, dry_run, record): (&Address, bool, &Annotations),
         storage: &Storage,
         seen: Option<&Current>,
         decided: Step,
-        dry_run: bool,
     ) -> Result<std::result::Result<Done, Option<Entry>>> {
         let before = seen.map(|seen| seen.object.revision);
         let (value, ttl, delete) = match decided {
@@ -235,7 +240,8 @@ impl Registry {
             self.announce(&key, &sealed, value, storage);
             Change::Put { value: sealed.stored.clone(), ttl }
         };
-        let outcome = self.store.commit(Commit { key: key.clone(), expect, change }).await.map_err(store_status);
+        let committing = self.store.commit(Commit { key: key.clone(), expect, change });
+        let outcome = record.waited(&self.clock, Layer::Store, committing).await.map_err(store_status);
         if !matches!(outcome, Ok(Outcome::Committed(_))) {
             self.cache.trees().recall(&key, &sealed.stored);
         }
@@ -313,7 +319,11 @@ impl Transaction<'_> {
             }
         };
         let storage = storage(&self.at.resource)?;
-        match self.registry.conclude(self.at, storage, self.seen.as_ref(), decided, self.dry_run).await? {
+        match self
+            .registry
+            .conclude((self.at, self.dry_run, &self.record), storage, self.seen.as_ref(), decided)
+            .await?
+        {
             Ok(done) if self.is_fresh || !self.rests_on_seen(&done) => Ok(Some(done)),
             Ok(done) => {
                 let before = self.revision();
@@ -321,7 +331,8 @@ impl Transaction<'_> {
                 Ok(Some(done).filter(|_| self.revision() == before))
             }
             Err(newer) => {
-                self.seen = newer.map(|newest| self.registry.entry(self.at, storage, newest)).transpose()?;
+                let decode = || newer.map(|newest| self.registry.entry(self.at, storage, newest)).transpose();
+                self.seen = self.record.timed(&self.registry.clock, Layer::Decode, decode)?;
                 self.is_fresh = true;
                 Ok(None)
             }
@@ -338,9 +349,10 @@ impl Transaction<'_> {
     }
 
     async fn refresh(&mut self) -> Result<()> {
-        self.registry.fresh().await?;
+        let clock = &self.registry.clock;
+        self.record.waited(clock, Layer::Store, self.registry.fresh()).await?;
         self.is_fresh = true;
-        self.seen = self.registry.cached(self.at)?;
+        self.seen = self.record.timed(clock, Layer::Decode, || self.registry.cached(self.at))?;
         Ok(())
     }
 }

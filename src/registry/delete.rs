@@ -35,7 +35,7 @@ impl Registry {
         let write = WriteOptions { dry_run: options.dry_run.clone(), ..WriteOptions::default() };
         self.admit(caller, at, Operation::Delete, None, None, &write).await?;
         self.hooks.begin_delete(at)?;
-        let mut transaction = self.begin(at, options.is_dry_run()).await?;
+        let mut transaction = self.begin(caller, at, options.is_dry_run()).await?;
         let (done, ended) = loop {
             let (decided, ended) = match transaction.seen() {
                 Some(current) => match self.delete_round(caller, at, options, &write, current).await {
@@ -84,7 +84,7 @@ impl Registry {
         list: &ListOptions,
     ) -> Result<super::read::Listed> {
         options.validate()?;
-        let listed = self.list(at, list).await.map_err(|mut status| {
+        let listed = self.list(at, list, &caller.annotations).await.map_err(|mut status| {
             if status.message.starts_with("continue key is not valid") {
                 status.message = format!("invalid continue token: {}", status.message);
             }

@@ -83,7 +83,8 @@ impl Registry {
     ) -> Result<()> {
         let name = GroupResource::new("policy", "poddisruptionbudgets");
         let Some(resource) = self.catalog.load().preferred(&name).cloned() else { return Ok(()) };
-        let budgets = self.list(&Address::new(&resource, &at.namespace, ""), &Default::default()).await?;
+        let budgets =
+            self.list(&Address::new(&resource, &at.namespace, ""), &Default::default(), &Default::default()).await?;
         let mut found = Vec::new();
         for budget in budgets.items {
             let spec = budget.to_value(&resource.shape).map_err(Status::internal)?;

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::core::{FRESHNESS, Registry, cache_status, storage};
 use super::options::ListOptions;
 use super::request::Address;
+use crate::audit::annotations::Annotations;
+use crate::audit::spent::Layer;
 use crate::cache::error::CacheError;
 use crate::cache::index::Index;
 use crate::cache::lister::Query;
@@ -89,13 +91,14 @@ impl Registry {
     }
 
     /// A page of the objects that the options select; over all namespaces when the address names none.
-    pub async fn list(&self, at: &Address, options: &ListOptions) -> Result<Listed> {
+    pub async fn list(&self, at: &Address, options: &ListOptions, record: &Annotations) -> Result<Listed> {
         options.validate()?;
         check_fields(&at.resource, &options.fields)?;
         let storage = storage(&at.resource)?;
         let token = self.token(options)?;
         let as_of = as_of(options, token.as_ref())?;
-        let (revision, shelf) = self.snapshot(storage, as_of, options).await?;
+        let (revision, shelf) =
+            record.waited(&self.clock, Layer::Store, self.snapshot(storage, as_of, options)).await?;
         let limit =
             if as_of == AsOf::Any || options.resource_version == "0" { 0 } else { options.limit.max(0) as usize };
         let mut listed = page(at, &shelf, token.as_ref().map(|t| t.start.as_str()), limit, options);

@@ -1,10 +1,14 @@
 //! Conversations with the registry.
 
+use std::time::Duration;
+
 use super::client::Target;
 use super::fixture::{client, value};
 use super::options::{DeleteOptions, ListOptions, WriteOptions};
 use super::patch::Patch;
 use super::request::{Address, Caller};
+use crate::audit::annotations::Annotations;
+use crate::audit::level::Level;
 use crate::auth::identity::User;
 use crate::model::status::Status;
 use crate::model::value::{Value, json};
@@ -61,13 +65,34 @@ async fn lists_go_page_by_page_at_one_revision() {
         catalog.find("", "v1", "configmaps").cloned().expect("served")
     };
     let at = Address::new(&resource, "default", "");
-    let first = client.registry().list(&at, &ListOptions { limit: 2, ..ListOptions::default() }).await.expect("a page");
+    let (options, record) = (ListOptions { limit: 2, ..ListOptions::default() }, Annotations::default());
+    let first = client.registry().list(&at, &options, &record).await.expect("a page");
     assert_eq!((first.items.len(), first.remaining), (2, Some(1)));
     client.delete(Target { name: "c", ..A }, &DeleteOptions::default()).await.expect("deleted");
     let next = ListOptions { limit: 2, continue_token: first.continue_token, ..ListOptions::default() };
-    let second = client.registry().list(&at, &next).await.expect("a page");
+    let second = client.registry().list(&at, &next, &record).await.expect("a page");
     assert_eq!(second.revision, first.revision);
     assert_eq!(second.items.iter().map(|o| o.name()).collect::<Vec<_>>(), ["c"]);
+}
+
+#[tokio::test]
+async fn a_record_has_what_waiting_for_the_store_took() {
+    let client = client().await;
+    let resource = client.registry().catalog.load().find("", "v1", "configmaps").cloned().expect("served");
+    let at = Address::new(&resource, "default", "");
+    let record = Annotations::new(Level::Metadata);
+    let waited = || {
+        let mut waited = Duration::ZERO;
+        record.visit_layers(|layer, took| waited += if layer == "etcd" { took } else { Duration::ZERO });
+        waited
+    };
+    let mut caller = Caller { annotations: record.clone(), ..Caller::new(User::new("jane", &[]), "jane") };
+    let body = json!({"metadata": {"name": "a"}});
+    client.registry().create(&mut caller, &at, body, &WriteOptions::default()).await.expect("created");
+    let created = waited();
+    assert!(created > Duration::ZERO);
+    client.registry().list(&at, &ListOptions::default(), &record).await.expect("a page");
+    assert!(waited() > created, "a list waits for the newest revision");
 }
 
 #[tokio::test(start_paused = true)]

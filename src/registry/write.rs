@@ -107,7 +107,7 @@ impl Registry {
             return Err(Status::unknown("resourceVersion should not be set on objects to be created"));
         }
         let ttl = self.hooks.ttl(&at.resource);
-        let mut transaction = self.begin(at, options.is_dry_run()).await?;
+        let mut transaction = self.begin(caller, at, options.is_dry_run()).await?;
         let mut value = Some(value);
         loop {
             let decided = match (transaction.seen(), value.take()) {
@@ -181,7 +181,7 @@ impl Registry {
             create_missing && at.subresource.is_empty() || replaces && rules(&at.resource).create_on_update;
         let expected_uid =
             if let Change::Replace(body) = change { object::uid(body).to_owned() } else { String::new() };
-        let mut transaction = self.begin(at, options.is_dry_run()).await?;
+        let mut transaction = self.begin(caller, at, options.is_dry_run()).await?;
         loop {
             let decided = match transaction.seen() {
                 Some(current) => match self.same_uid(at, &expected_uid, &current.value, options.is_dry_run()) {

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use monokube::model::value::{Value, json};
 
+use super::raw::Raw;
 use super::rig::{Server, ends};
 
 const POLICY: &str = "
@@ -181,6 +182,27 @@ fn a_log_that_cannot_be_written_stops_no_request_but_is_counted() {
     let refusal = server.refused("get --raw /api/v1/configmaps");
     assert!(refusal.contains("failed to store audit event"), "{refusal}");
     assert_eq!(server.run("get --raw /livez"), "ok", "what is not recorded goes on");
+}
+
+#[test]
+fn of_a_slow_request_it_is_told_where_the_time_went() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let tokens = folder.path().join("tokens.csv");
+    std::fs::write(&tokens, "admin-token,admin,1,\"system:masters\"\n").expect("written");
+    let (server, log) = start(folder.path(), &[&format!("--token-auth-file={}", tokens.display())]);
+    let mut slow = Raw::open(&server);
+    let half = ["Authorization: Bearer admin-token", "Content-Type: application/json", "Content-Length: 100"];
+    // Its body does not come.
+    slow.begin("POST /api/v1/namespaces/default/configmaps?timeout=600ms", &half);
+    assert_eq!(slow.answer().expect("an answer").0, 504);
+    let event = last(&log, "create", "configmaps");
+    for layer in ["total", "authentication", "authorization"] {
+        let told = event["annotations"][format!("apiserver.latency.k8s.io/{layer}").as_str()].as_str();
+        assert!(told.is_some_and(|told| told.ends_with('s')), "{layer}: {event}");
+    }
+    server.run("get configmaps");
+    assert!(!last(&log, "list", "configmaps").to_string().contains("latency"), "of a fast one it is not");
+    server.terminate();
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::cleanup::Cleanup;
 use super::follow::Follower;
 use super::{objects, shelf, target};
+use crate::audit::annotations::Annotations;
 use crate::auth::identity::User;
 use crate::base::tasks::Tasks;
 use crate::model::names::GroupResource;
@@ -150,9 +151,9 @@ async fn objects_are_selected_by_fields_that_the_definition_names() {
     let at = Address::new(&resource(&client, T), "default", "");
     let by =
         |text: &str| ListOptions { fields: FieldSelector::parse(text).expect("a selector"), ..ListOptions::default() };
-    let found = client.registry().list(&at, &by("spec.color=blue")).await.expect("listed");
+    let found = client.registry().list(&at, &by("spec.color=blue"), &Annotations::default()).await.expect("listed");
     assert_eq!(found.items.iter().map(|object| object.name()).collect::<Vec<_>>(), ["b"]);
-    let refused = client.registry().list(&at, &by("spec.size=1")).await.expect_err("unknown");
+    let refused = client.registry().list(&at, &by("spec.size=1"), &Annotations::default()).await.expect_err("unknown");
     assert_eq!((refused.code, refused.message.as_str()), (400, "field label not supported: spec.size"));
 }
 
