@@ -5,7 +5,7 @@ CARGO ?= cargo
 SHARED ?= ../shared
 DATA ?= data
 
-.PHONY: run build test parity clients nodes nodes-down conformance smoke-nodes fuzz bench clean
+.PHONY: run build test parity clients nodes nodes-down conformance smoke-nodes figures-nodes fuzz bench clean
 
 run: NODES ?= 3
 run: ## start a control plane with simulated nodes
@@ -52,6 +52,13 @@ conformance: ## specs of the upstream suite against `make nodes`, all or FOCUS=R
 smoke-nodes: ## a spec or two of each area against `make nodes`
 	tests/nodes/build suite
 	tests/nodes/conformance tests/nodes/smoke
+
+figures-nodes: ## what nodes, pods and the control plane take on 3 stock nodes; PLANE=stock: with stock's control plane
+	tests/nodes/build nodes
+	$(if $(filter stock,$(PLANE)),tests/nodes/build stock)
+	$(if $(PROGRAM),,$(CARGO) build --release --locked)
+	tests/nodes/figures all
+	tests/nodes/down
 
 fuzz: ## every fuzz target for FUZZ_SECONDS seconds
 	tools/fuzz
