@@ -176,6 +176,7 @@ pub async fn serve<H: Handler>(
             }
         });
     }
+    drop(listener); // who comes now is told so, and asks again
     open.close();
     if tokio::time::timeout(bounds.drain, open.wait()).await.is_err() {
         tracing::warn!(connections = open.len(), "connections are cut off");
@@ -298,6 +299,8 @@ mod tests {
     use hyper::client::conn::http2;
     use tokio::io::DuplexStream;
     use tokio::sync::Notify;
+    use tokio_rustls::rustls::crypto::aws_lc_rs;
+    use tokio_rustls::rustls::server::ResolvesServerCertUsingSni;
 
     use super::*;
 
@@ -366,6 +369,29 @@ mod tests {
         let request = Request::get(format!("https://s{path}")).version(Version::HTTP_2).header("x", header);
         let response = sender.send_request(request.body(Empty::new()).expect("a request")).await?;
         Ok(response.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_while_connections_end_is_turned_away() {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let nobody = Arc::new(ResolvesServerCertUsingSni::new());
+        let tls = versions.expect("versions of TLS").with_no_client_auth().with_cert_resolver(nobody);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (address, stop) = (listener.local_addr().expect("an address"), CancellationToken::new());
+        let (tls, bounds) =
+            (Arc::new(ArcSwap::from_pointee(tls)), Bounds { drain: Duration::from_secs(600), ..BOUNDS });
+        let serving = tokio::spawn(serve(listener, tls, Answers::default(), bounds, stop.clone()));
+
+        let _silent = TcpStream::connect(address).await.expect("let in");
+        let mut plain = TcpStream::connect(address).await.expect("let in");
+        plain.write_all(b"GET / HTTP/1.1\r\n").await.expect("sent");
+        let mut bytes = Vec::new();
+        plain.read_to_end(&mut bytes).await.expect("an answer, so both were let in");
+        stop.cancel();
+        tokio::task::yield_now().await;
+        let refused = TcpStream::connect(address).await.expect_err("turned away").kind();
+        assert_eq!((refused, serving.is_finished()), (std::io::ErrorKind::ConnectionRefused, false));
     }
 
     #[tokio::test(start_paused = true)]
