@@ -6,10 +6,12 @@ use http::header::{HOST, LOCATION};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Empty;
 
-use super::exchange::{Exchange, respond};
+use super::exchange::{Exchange, respond, text as plain};
+use super::listen::Connection;
 use super::options::number;
 use super::query::{Query, is_true};
 use super::respond::Body;
+use super::streams;
 use crate::codec::negotiate::accept::Offer;
 use crate::model::field::{FieldError, Path};
 use crate::model::names::{GroupResource, GroupVersionKind};
@@ -21,7 +23,7 @@ use crate::relay::dial::{Place, Trust};
 use crate::relay::guard::Refused;
 use crate::relay::location::{query, with_query};
 use crate::relay::pass::{self, Arriving};
-use crate::relay::target;
+use crate::relay::{headers, reader, target, websocket};
 
 /// Bytes of what a kubelet says when it has no log.
 const REFUSAL: usize = 50_000;
@@ -42,7 +44,7 @@ struct Options {
 }
 
 impl Exchange<'_> {
-    pub async fn log(&mut self, at: &Address) -> Result<Response<Body>> {
+    pub async fn log(&mut self, at: &Address, connection: &Connection) -> Result<Response<Body>> {
         self.style(Offer::default())?;
         let options = Options::read(&self.query)?;
         let errors = options.validate();
@@ -64,10 +66,28 @@ impl Exchange<'_> {
         let path = format!("/containerLogs/{}/{name}/{container}", at.namespace);
         let path = with_query(path, &options.params());
         let body = self.fetch(&place, &path, name).await?;
+        if let Some(offered) = headers::websocket_protocols(self.head) {
+            return self.read_out(body, &offered, connection).await;
+        }
         // What broke off is told nobody, as stock does: the log goes on elsewhere.
         let whole = body.take_while(|piece| std::future::ready(piece.is_ok()));
         let pieces = whole.filter_map(|piece| std::future::ready(piece.ok()));
         Ok(respond(200, "text/plain", Body::Stream(Box::pin(pieces))))
+    }
+
+    /// The log in messages of a WebSocket.
+    async fn read_out(&mut self, log: Arriving, offered: &[&str], connection: &Connection) -> Result<Response<Body>> {
+        let Some((protocol, form)) = reader::choose(offered) else {
+            let why = format!("requested protocol(s) are not supported: [{}]", offered.join(" "));
+            return Ok(plain(403, why));
+        };
+        let agreed = match websocket::agree(&self.head.headers, protocol) {
+            Ok(agreed) => agreed,
+            Err(why) => return Ok(plain(400, format!("{why}\n"))),
+        };
+        let room = streams::room(&self.server.outlet)?;
+        let work = move |client| async move { reader::tell(websocket::serve(client).await, log, form).await };
+        self.switch(connection, agreed, room, work).await
     }
 
     /// What the kubelet has there.

@@ -199,7 +199,7 @@ impl Exchange<'_> {
     }
 
     /// The answer after which the connection is a stream, served by `work` until its end or the server's.
-    async fn switch<F>(
+    pub(super) async fn switch<F>(
         &mut self,
         connection: &Connection,
         agreed: HeaderMap,
@@ -278,7 +278,7 @@ async fn command(outlet: &Outlet, backend: &Backend) -> Result<Upgrade> {
     }
 }
 
-fn room(outlet: &Outlet) -> Result<Room> {
+pub(super) fn room(outlet: &Outlet) -> Result<Room> {
     outlet.room().ok_or_else(|| Status::too_many_requests("too many streams, please try again later", 1))
 }
 

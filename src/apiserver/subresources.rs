@@ -59,7 +59,7 @@ impl Exchange<'_> {
             ("token", _) => self.token_request(at).await,
             ("eviction", _) => self.eviction(at).await,
             ("binding", _) => self.bind(at).await,
-            ("log", _) => self.log(at).await,
+            ("log", _) => self.log(at, connection).await,
             ("exec" | "attach" | "portforward", _) => self.stream(at, target, connection).await,
             ("proxy", _) => self.proxy(at, target, connection).await,
             (_, "get") => self.get(&Address { subresource: Default::default(), ..at.clone() }).await,

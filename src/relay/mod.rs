@@ -6,8 +6,8 @@
 //!
 //! In reading order: `target` (what an object says of where it is), `guard` (where nobody is sent), `dial` (connections),
 //! `headers` (what passes), `pass` (a request and its answer), `location` and `links` (what an answer says of where it is from),
-//! `upgrade` (a request that becomes a stream), `pipe` (bytes both ways), `spdy`, `websocket` (frames), `exec` (one as the other),
-//! `tunnel` (one within the other), `outlet` (all of it in one hand).
+//! `upgrade` (a request that becomes a stream), `pipe` (bytes both ways), `spdy`, `websocket` (frames), `reader` (a body in frames),
+//! `exec` (one as the other), `tunnel` (one within the other), `outlet` (all of it in one hand).
 
 pub mod dial;
 pub mod exec;
@@ -18,6 +18,7 @@ pub mod location;
 pub mod outlet;
 pub mod pass;
 pub mod pipe;
+pub mod reader;
 pub mod spdy;
 pub mod target;
 pub mod tunnel;
