@@ -151,6 +151,7 @@ fn controllers(flags: &Flags, pki: &Pki, keys: &TokenKeys) -> Result<controllers
         root_ca: pki.authority.to_pem()?,
         tokens: keys.signing.as_ref().map(issuer),
         signer: Some(pki.authority.clone()).filter(Authority::can_sign),
+        signing_duration: core::span("--cluster-signing-duration", &flags.cluster_signing_duration)?,
         node_monitor_grace: core::span("--node-monitor-grace-period", &flags.node_monitor_grace_period)?,
         cluster_cidrs: if flags.allocate_node_cidrs { flags.cluster_cidr.clone() } else { Vec::new() },
         // They were found right when the registry was made.

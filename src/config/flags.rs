@@ -86,6 +86,9 @@ pub struct Flags {
     /// How long a node may be silent before it counts as unreachable.
     #[arg(long, value_name = "DURATION", default_value = "50s")]
     pub node_monitor_grace_period: String,
+    /// How long certificates live at most that signing requests are answered with.
+    #[arg(long, value_name = "DURATION", default_value = "8760h0m0s")]
+    pub cluster_signing_duration: String,
     /// How chatty the log is.
     #[arg(short = 'v', long, value_name = "LEVEL", default_value_t = 0)]
     pub v: u8,
