@@ -5,7 +5,7 @@ CARGO ?= cargo
 SHARED ?= ../shared
 DATA ?= data
 
-.PHONY: run build test parity clients nodes nodes-down conformance smoke-nodes figures-nodes fuzz bench clean
+.PHONY: run build test parity clients nodes nodes-down conformance smoke-nodes check-nodes figures-nodes fuzz bench clean
 
 run: NODES ?= 3
 run: ## start a control plane with simulated nodes
@@ -52,6 +52,10 @@ conformance: ## specs of the upstream suite against `make nodes`, all or FOCUS=R
 smoke-nodes: ## a spec or two of each area against `make nodes`
 	tests/nodes/build suite
 	tests/nodes/conformance tests/nodes/smoke
+
+check-nodes: ## what no spec asks, against `make nodes`: joining, rotation, outage, a lost node; CHECKS: some of it
+	tests/nodes/build checks
+	tests/nodes/checks $(CHECKS)
 
 figures-nodes: ## what nodes, pods and the control plane take on 3 stock nodes; PLANE=stock: with stock's control plane
 	tests/nodes/build nodes

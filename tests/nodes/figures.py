@@ -18,7 +18,7 @@ import time
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-STATE = os.environ["STATE"]
+STATE = os.environ.get("STATE", "")
 PLANE = ["monokube", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"]
 PODS = "/api/v1/namespaces/figures/pods"
 PAUSE = os.environ.get("PAUSE", "registry.k8s.io/pause:3.10.2")
@@ -292,7 +292,5 @@ def pods(count):
     api.request("DELETE", "/api/v1/namespaces/figures")
 
 
-if sys.argv[1] == "cold":
-    cold(int(sys.argv[2]))
-else:
-    pods(int(sys.argv[2]))
+if __name__ == "__main__":
+    {"cold": cold, "pods": pods}[sys.argv[1]](int(sys.argv[2]))
