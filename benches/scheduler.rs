@@ -98,7 +98,7 @@ async fn registry(tasks: &Tasks) -> Registry {
         admission: plugins::chain(&reads, &[], &[]).expect("plugins"),
         authorizer,
         audit: Audit::default(),
-        hooks: Hooks::new(hooks::all(Duration::from_secs(3600), ranges)),
+        hooks: Hooks::new(hooks::all(Duration::from_secs(3600), ranges, &Arc::default())),
         convert,
         prefix: "/registry".into(),
         allow_privileged: true,

@@ -100,7 +100,7 @@ pub async fn registry(
         admission: admission(flags, &reads)?,
         authorizer,
         audit,
-        hooks: Hooks::new(hooks::all(event_ttl, ranges.clone())),
+        hooks: Hooks::new(hooks::all(event_ttl, ranges.clone(), rbac)),
         convert,
         prefix: "/registry".into(),
         allow_privileged: flags.allow_privileged,

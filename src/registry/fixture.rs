@@ -79,7 +79,7 @@ async fn registry_recorded(
         entropy,
         authorizer,
         audit,
-        hooks: Hooks::new(hooks::all(Duration::from_secs(3600), ranges)),
+        hooks: Hooks::new(hooks::all(Duration::from_secs(3600), ranges, &Arc::default())),
         convert,
         prefix: "/registry".into(),
         allow_privileged: true,

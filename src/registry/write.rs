@@ -54,6 +54,7 @@ impl Registry {
         self.own(caller, at, None, &mut body, options);
         self.admit(caller, at, Operation::Create, Some(&mut body), None, options).await?;
         warn_owners(caller, &mut body, true);
+        self.hooks.confirm(self, &caller.user, at, &body, None).await?;
         if !generates(&body) {
             return self.create_once(caller, at, body, options).await;
         }
@@ -215,6 +216,7 @@ impl Registry {
         self.admit(caller, at, Operation::Update, Some(&mut new), Some(&live), options).await?;
         warn_owners(caller, &mut new, true);
         let mut value = convert::to_storage(&at.resource, new);
+        self.hooks.confirm(self, &caller.user, at, &value, Some(&current.value)).await?;
         versions_agree(at, rules, &mut value, &current.value)?;
         meta::place(&mut value, &at.resource, &at.namespace)?;
         match objects::definition(&at.resource) {
@@ -270,6 +272,7 @@ impl Registry {
         self.admit(caller, at, Operation::Create, Some(&mut new), None, options).await?;
         warn_owners(caller, &mut new, true);
         let mut value = convert::to_storage(&at.resource, new);
+        self.hooks.confirm(self, &caller.user, at, &value, None).await?;
         meta::init(&mut value, cx.now, &self.entropy, rules.literal_generate_name);
         if at.subresource.is_empty() {
             claims.push(self.hooks.begin_create(self, at, &mut value, options.is_dry_run()).await?);

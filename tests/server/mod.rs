@@ -10,6 +10,7 @@ mod identity;
 mod lifecycle;
 mod raw;
 mod rig;
+mod rights;
 mod secrets;
 mod site;
 mod streams;

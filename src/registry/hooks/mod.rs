@@ -2,7 +2,7 @@
 //!
 //! One file a kind. In reading order: this page (the contract and the table), `fields` (values of field selectors),
 //! `custom_resource_definitions`, `events`, `namespaces`, `param_kinds` (who may let policies read what), `pods`,
-//! `priority_classes`, `resource_claims`, `services` (addresses and node ports).
+//! `priority_classes`, `resource_claims`, `roles` (who may grant what), `services` (addresses and node ports).
 
 pub mod custom_resource_definitions;
 pub mod events;
@@ -12,6 +12,7 @@ pub mod param_kinds;
 pub mod pods;
 pub mod priority_classes;
 pub mod resource_claims;
+pub mod roles;
 pub mod services;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use futures_util::future::BoxFuture;
 use super::core::Registry;
 use super::request::Address;
 use crate::auth::identity::User;
+use crate::auth::rbac::Rbac;
 use crate::cache::object::Object;
 use crate::model::field::FieldErrors;
 use crate::model::names::GroupResource;
@@ -46,6 +48,12 @@ pub enum Grace {
 pub trait KindHooks: Send + Sync {
     /// (group, plural)
     fn resource(&self) -> (&'static str, &'static str);
+
+    /// Whether this user may give away what the object gives: (new, old), before it is prepared and validated. Of a create
+    /// the name may not be there yet.
+    async fn confirm(&self, _: &Registry, _: &User, _: &Address, _new: &Value, _old: Option<&Value>) -> Result<()> {
+        Ok(())
+    }
 
     /// Before a create is prepared and validated: may fill the object and claim something for it.
     async fn begin_create(&self, _: &Registry, _: &Address, _: &mut Value, _dry_run: bool) -> Result<Claim> {
@@ -101,8 +109,8 @@ pub trait KindHooks: Send + Sync {
     }
 }
 
-/// All of them. `event_ttl` is how long events live, `ranges` what services may be given.
-pub fn all(event_ttl: Duration, ranges: services::ranges::Ranges) -> Vec<Box<dyn KindHooks>> {
+/// All of them. `event_ttl` is how long events live, `ranges` what services may be given, `rbac` who holds which rights.
+pub fn all(event_ttl: Duration, ranges: services::ranges::Ranges, rbac: &Arc<Rbac>) -> Vec<Box<dyn KindHooks>> {
     let mut all: Vec<Box<dyn KindHooks>> = vec![
         Box::new(custom_resource_definitions::CustomResourceDefinitions),
         Box::new(events::Events { ttl: event_ttl }),
@@ -113,6 +121,7 @@ pub fn all(event_ttl: Duration, ranges: services::ranges::Ranges) -> Vec<Box<dyn
         Box::new(services::Services::new(ranges)),
     ];
     all.extend(param_kinds::ALL.map(|kind| Box::new(kind) as Box<dyn KindHooks>));
+    all.extend(roles::all(rbac).map(|kind| Box::new(kind) as Box<dyn KindHooks>));
     all
 }
 
@@ -138,6 +147,20 @@ impl Hooks {
     fn of(&self, resource: &Resource) -> Option<&dyn KindHooks> {
         let shelf = resource.storage.as_ref().map_or(&resource.name, |storage| &storage.shelf);
         self.0.get(shelf).map(AsRef::as_ref)
+    }
+
+    pub async fn confirm(
+        &self,
+        registry: &Registry,
+        user: &User,
+        at: &Address,
+        new: &Value,
+        old: Option<&Value>,
+    ) -> Result<()> {
+        match self.of(&at.resource).filter(|_| at.subresource.is_empty()) {
+            Some(kind) => kind.confirm(registry, user, at, new, old).await,
+            None => Ok(()),
+        }
     }
 
     pub async fn begin_create(
