@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::run::{log, say};
@@ -11,7 +12,16 @@ use crate::config::flags::Flags;
 /// Until SIGTERM or SIGINT.
 pub fn run(flags: &Flags) -> ExitCode {
     log(flags.v);
+    dump_nothing();
     super::run::run(serve(flags))
+}
+
+/// A dump of this process' memory would have every key and token in it. Who wants one raises the limit (`prlimit`).
+fn dump_nothing() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum }) {
+        tracing::warn!(%error, "cannot forbid dumps of memory");
+    }
 }
 
 async fn serve(flags: &Flags) -> Result<(), StartError> {

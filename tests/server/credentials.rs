@@ -25,14 +25,14 @@ const SIGNATURE: &str = "apiVersion: apiserver.config.k8s.io/v1\nkind: Authentic
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One who issues tokens.
-struct Issuer {
-    site: Site,
+pub struct Issuer {
+    pub site: Site,
     key: Key,
     id: String,
 }
 
 impl Issuer {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let key = Key::generate().expect("a key");
         let keys = discovery::keys(std::slice::from_ref(key.public()));
         let id = keys["keys"][0]["kid"].as_str().expect("an id").to_owned();
@@ -57,12 +57,12 @@ impl Issuer {
         claims
     }
 
-    fn token(&self, more: &Value) -> String {
+    pub fn token(&self, more: &Value) -> String {
         let head = json!({"alg": "ES256", "kid": self.id.as_str()});
         signed(&head, &self.claims(more), |message| self.key.sign_token(message).expect("a signature"))
     }
 
-    fn write_authority(&self, path: &Path) -> String {
+    pub fn write_authority(&self, path: &Path) -> String {
         std::fs::write(path, &self.site.authority).expect("written");
         path.display().to_string()
     }

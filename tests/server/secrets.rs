@@ -4,7 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use monokube::json;
+use monokube::model::value::Value;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::credentials::Issuer;
 use super::rig::{Server, told};
+use super::site::Site;
 
 /// Everything is recorded with what was sent and answered, but what is secret: as an administrator would have it.
 const POLICY: &str = "
@@ -17,6 +23,9 @@ rules:
 ";
 const PASSWORD: &str = "correct-horse-battery-staple";
 const FILE_TOKEN: &str = "file-token-0123456789abcdef";
+const HOOK_TOKEN: &str = "hook-token-fedcba9876543210";
+/// By which the server proves itself to the webhook.
+const OWN_TOKEN: &str = "own-token-for-the-webhook-0123456789";
 const BOOTSTRAP: (&str, &str) = ("abcdef", "0123456789abcdef");
 /// Pieces of a secret that are looked for, so that a part of it is found, too.
 const PIECE: usize = 16;
@@ -50,6 +59,14 @@ impl Secrets {
         self.add(&name, &number.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     }
 
+    /// Claims and signature of a signed token. Its head is no secret.
+    fn add_token(&mut self, name: &str, token: &str) {
+        let parts = token.split('.').collect::<Vec<_>>();
+        let [_, claims, signature] = parts[..] else { panic!("{token}") };
+        self.add(&format!("the claims of {name}"), &claims[40..]);
+        self.add(&format!("the signature of {name}"), signature);
+    }
+
     /// Where in a text which of them stands.
     fn found(&self, place: &str, text: &str) -> Vec<String> {
         let is_there = |secret: &str| {
@@ -73,7 +90,7 @@ fn base64(text: &str) -> String {
 }
 
 /// Makes Secrets and tokens, and uses them rightly and wrongly. Gives what was answered to others than their owners.
-fn noise(server: &Server, secrets: &mut Secrets) -> Vec<String> {
+fn noise(server: &Server, issuer: &Issuer, secrets: &mut Secrets) -> Vec<String> {
     secrets.add("a password", PASSWORD);
     secrets.add("a password, encoded", base64(PASSWORD).trim_end_matches('='));
     server.run(&format!("create secret generic s --from-literal=password={PASSWORD}"));
@@ -87,15 +104,22 @@ fn noise(server: &Server, secrets: &mut Secrets) -> Vec<String> {
     secrets.add("a bootstrap token's secret", secret);
     secrets.add("the same, encoded", base64(secret).trim_end_matches('='));
     let token = server.run("create token default").trim().to_owned();
-    let claims = token.split('.').collect::<Vec<_>>();
-    let [_, claims, signature] = claims[..] else { panic!("{token}") };
-    secrets.add("the claims of a token", &claims[40..]);
-    secrets.add("the signature of a token", signature);
+    secrets.add_token("a token", &token);
     secrets.add("a token of the file", FILE_TOKEN);
+    secrets.add("a webhook's token", HOOK_TOKEN);
+    secrets.add("the server's token for the webhook", OWN_TOKEN);
+    let [sent, late, foreign] =
+        [json!({}), json!({"exp": 1}), json!({"aud": "others"})].map(|more| issuer.token(&more));
+    for (name, token) in [("an issuer's token", &sent), ("an old one", &late), ("one for others", &foreign)] {
+        secrets.add_token(name, token);
+    }
+    let mean = ["status", "error", "nonsense"].map(|how| format!("{HOOK_TOKEN}-{how}"));
     let wrong = format!("{}{}", &token[..token.len() - 8], "AAAAAAAA");
     let bootstrap = format!("{id}.{secret}");
     let mut answers = Vec::new();
-    for bearer in [&token, &wrong, FILE_TOKEN, bootstrap.as_str(), &format!("{FILE_TOKEN}{token}")] {
+    let known = [&token, &wrong, FILE_TOKEN, bootstrap.as_str(), &format!("{FILE_TOKEN}{token}")];
+    let others = [&sent, &late, &foreign, HOOK_TOKEN, &mean[0], &mean[1], &mean[2]];
+    for bearer in known.into_iter().chain(others) {
         let header = format!("Authorization: Bearer {bearer}");
         for extra in [&["--http1.1"][..], &["--http2"], &["-H", "Upgrade: websocket"], &["-X", "NONSENSE"]] {
             let arguments = [&["-H", header.as_str()][..], extra].concat();
@@ -125,6 +149,46 @@ fn noise(server: &Server, secrets: &mut Secrets) -> Vec<String> {
     answers
 }
 
+/// A webhook that repeats the tokens that it is shown, in every way in which it may.
+fn mean_webhook() -> Site {
+    Site::start(|asked| {
+        let review: Value = asked.body.parse().ok()?;
+        let token = review["spec"]["token"].as_str()?;
+        let answer = |status: Value| {
+            json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "status": status}).to_string()
+        };
+        Some(match token.rsplit('-').next() {
+            Some("status") => json!({"kind": "Status", "apiVersion": "v1", "message": token}).to_string(),
+            Some("nonsense") => token.to_owned(),
+            _ if token == HOOK_TOKEN => answer(json!({"authenticated": true, "user": {"username": "hooked"}})),
+            _ => answer(json!({"authenticated": false, "error": format!("I do not know {token}")})),
+        })
+    })
+}
+
+fn kubeconfig(hook: &Site, authority: &Path) -> String {
+    format!(
+        "current-context: hook\ncontexts: [{{name: hook, context: {{cluster: hook, user: me}}}}]\nusers: [{{name: me, user: \
+         {{token: {OWN_TOKEN}}}}}]\nclusters: [{{name: hook, cluster: {{server: '{}/review', certificate-authority: \
+         '{}'}}}}]\n",
+        hook.url,
+        authority.display()
+    )
+}
+
+/// What is started from here on may dump its memory, as far as the machine allows.
+fn let_dump() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+    setrlimit(Resource::Core, Rlimit { current: maximum, maximum }).expect("not above the most");
+}
+
+/// What the kernel writes of a process that breaks has all of its memory in it.
+fn dumps_nothing(server: &Server) {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id())).expect("Linux");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}
+
 #[test]
 fn a_noisy_run_tells_no_secret() {
     let folder = tempfile::tempdir().expect("a directory");
@@ -138,10 +202,25 @@ fn a_noisy_run_tells_no_secret() {
         flag("audit-log-path", "audit.log"),
         flag("token-auth-file", "tokens.csv"),
     ];
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let (issuer, hook) = (Issuer::start(), mean_webhook());
+    let issuers_authority = issuer.write_authority(&path("issuer.crt"));
+    std::fs::write(path("hook.crt"), &hook.authority).expect("written");
+    std::fs::write(path("hook.kubeconfig"), kubeconfig(&hook, &path("hook.crt"))).expect("written");
+    let others = [
+        format!("--oidc-issuer-url={}", issuer.site.url),
+        "--oidc-client-id=k8s".to_owned(),
+        "--oidc-signing-algs=ES256".to_owned(),
+        format!("--oidc-ca-file={issuers_authority}"),
+        flag("authentication-token-webhook-config-file", "hook.kubeconfig"),
+        "--authentication-token-webhook-version=v1".to_owned(),
+    ];
+    let flags: Vec<&str> = flags.iter().chain(&others).map(String::as_str).collect();
+    let_dump();
     let server = Server::start_logged(&path("data"), &flags, &path("server.log"));
+    dumps_nothing(&server);
     let mut secrets = Secrets::default();
-    let answers = noise(&server, &mut secrets);
+    let answers = noise(&server, &issuer, &mut secrets);
+    assert!(hook.asked().len() >= 4, "the webhook has seen tokens");
     for key in std::fs::read_dir(server.data_dir.join("pki")).expect("the folder of keys") {
         let key = key.expect("a file").path();
         if key.extension().is_some_and(|extension| extension == "key") {
@@ -173,7 +252,7 @@ fn a_noisy_run_tells_no_secret() {
     debug.iter().for_each(|text| found.extend(secrets.found("what anybody may ask", text)));
     answers.iter().for_each(|answer| found.extend(secrets.found("an answer", answer)));
     assert_eq!(found, Vec::<String>::new());
-    for mark in ["PRIVATE KEY", "Bearer ey"] {
+    for mark in ["PRIVATE KEY", "Bearer ey", "panicked at"] {
         assert!(!log.contains(mark) && !audit.contains(mark), "{mark}");
     }
 }

@@ -68,7 +68,7 @@ impl ImagePolicyWebhook {
         let version = self.reviewer.version();
         let review = json!({"kind": REVIEW.2, "apiVersion": version, "metadata": {}, "spec": spec,
             "status": {"allowed": false}});
-        match self.reviewer.ask(&review).await {
+        match self.reviewer.ask(&review, "").await {
             Ok(status) => {
                 self.remember(question, &status);
                 Ok(Some(status))

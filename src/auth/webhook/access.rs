@@ -76,7 +76,7 @@ impl AccessWebhook {
             "status": {"allowed": false}
         });
         let begun = self.clock.instant();
-        let answer = self.reviewer.ask(&review).await;
+        let answer = self.reviewer.ask(&review, "").await;
         let result = match &answer {
             Ok(_) => "success",
             Err(unanswered) if unanswered.timed_out => "timeout",

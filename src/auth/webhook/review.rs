@@ -78,14 +78,16 @@ impl Reviewer {
         &self.version
     }
 
-    /// The `status` of the answer. Asked again while the webhook is overburdened or the connection breaks.
-    pub async fn ask(&self, review: &Value) -> Result<Value, Unanswered> {
+    /// The `status` of the answer. Asked again while the webhook is overburdened or the connection breaks. `hidden` is not
+    /// repeated in what is said of a failure, even if the webhook does.
+    pub async fn ask(&self, review: &Value, hidden: &str) -> Result<Value, Unanswered> {
         let body = Bytes::from(format!("{review}\n"));
         let mut waits = Waits::from(self.wait);
         for attempt in 1.. {
             match self.attempt(body.clone()).await {
                 Outcome::Answered(status) => return Ok(status),
                 Outcome::Failed { why, again, timed_out } if !again || attempt == TRIES => {
+                    let why = hide(why, hidden);
                     tracing::error!(kind = self.kind, why, "a webhook gives no answer");
                     return Err(Unanswered { why, timed_out });
                 }
@@ -135,6 +137,11 @@ impl Reviewer {
             None => fail("couldn't get version/kind; json parse error: the answer is no JSON object".into()),
         }
     }
+}
+
+/// A text without a secret that somebody may have put into it; an empty one is none.
+pub fn hide(text: String, secret: &str) -> String {
+    if secret.is_empty() || !text.contains(secret) { text } else { text.replace(secret, "[hidden]") }
 }
 
 /// What client-go says of an answer that does not explain itself.

@@ -10,7 +10,7 @@ use compact_str::CompactString;
 use tokio::sync::OnceCell;
 
 use super::answers::Answers;
-use super::review::{Reviewer, TIMEOUT};
+use super::review::{Reviewer, TIMEOUT, hide};
 use crate::auth::authenticator::RemoteTokens;
 use crate::auth::identity::{Extra, Identity, User};
 use crate::auth::metrics::Metrics;
@@ -75,7 +75,7 @@ impl TokenWebhook {
             "kind": "TokenReview", "apiVersion": self.reviewer.version(), "metadata": {}, "spec": spec,
             "status": {"user": {}}
         });
-        let status = self.reviewer.ask(&review).await.map_err(|unanswered| unanswered.why)?;
+        let status = self.reviewer.ask(&review, token).await.map_err(|unanswered| unanswered.why)?;
         let audiences: Arc<[CompactString]> = match texts(&status["audiences"]) {
             _ if wanted.is_empty() => Arc::default(),
             told if told.is_empty() => intersect(wanted, own),
@@ -86,7 +86,7 @@ impl TokenWebhook {
         }
         if status["authenticated"] != true {
             let why = status["error"].as_str().unwrap_or("");
-            return if why.is_empty() { Ok(None) } else { Err(why.to_owned()) };
+            return if why.is_empty() { Ok(None) } else { Err(hide(why.to_owned(), token)) };
         }
         let user: User = identity(&status["user"]).authenticated().into();
         Ok(Some(Accepted { user, audiences, notes: None }))
@@ -271,6 +271,21 @@ mod tests {
         told.sort();
         let requests = ["request_total{status=\"hit\"} 1", "request_total{status=\"miss\"} 201"];
         assert_eq!(told[1..], ["fetch_total{status=\"ok\"} 1", requests[0], requests[1]]);
+    }
+
+    #[tokio::test]
+    async fn a_webhook_that_repeats_a_token_does_not_have_it_told() {
+        let hook = Hook::start(|body| {
+            let why = format!("no {}!", body["spec"]["token"].as_str().unwrap_or(""));
+            match body["spec"]["token"] == "status-secret" {
+                true => (400, json!({"kind": "Status", "message": why})),
+                false => (200, json!({"status": {"authenticated": false, "error": why}})),
+            }
+        })
+        .await;
+        let webhook = webhook(&hook, "v1", 60);
+        assert_eq!(ask(&webhook, "status-secret", &["api"]).await, "no [hidden]!");
+        assert_eq!(ask(&webhook, "other-secret", &["api"]).await, "no [hidden]!");
     }
 
     #[tokio::test]
