@@ -1,5 +1,6 @@
 //! All integration tests in one binary, so that linking stays cheap.
 
+mod documented;
 mod fuzz;
 mod nodes;
 mod oracle;

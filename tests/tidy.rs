@@ -30,7 +30,7 @@ const LAYERS: &[&[&str]] = &[
 const FILE_LINES: usize = 600;
 const FUNCTION_LINES: usize = 70;
 
-fn sources(folder: &str) -> Vec<PathBuf> {
+pub fn sources(folder: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     while let Some(folder) = folders.pop() {

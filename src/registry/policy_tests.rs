@@ -27,6 +27,11 @@ fn pod(spec: Value) -> Value {
     pod
 }
 
+fn named(mut object: Value, name: &str) -> Value {
+    object["metadata"]["name"] = name.into();
+    object
+}
+
 fn why<T>(result: Result<T>) -> String {
     result.err().map_or("allowed".into(), |status: Status| status.message)
 }
@@ -194,6 +199,62 @@ async fn further_plugins_refuse_what_they_are_for() {
     let made = client.create(POD, &pod(json!({"nodeSelector": {"a": "b"}}))).await.expect("created");
     let made = value(client.registry(), "", "pods", &made.object);
     assert_eq!(made["spec"]["nodeSelector"], json!({"a": "b", "disk": "ssd"}));
+}
+
+/// What a container beside those of the pod `q` is answered with, and the pod that would be there then.
+async fn debugged(client: &Client, container: Value) -> (String, Value) {
+    let mut caller = Caller::new(User::new("jane", &[]), "test");
+    let options = WriteOptions { dry_run: vec!["All".into()], ..WriteOptions::default() };
+    let mut at = address(client.registry(), Target { name: "q", ..POD });
+    at.subresource = "ephemeralcontainers".into();
+    let patch = json!({"spec": {"ephemeralContainers": [container]}}).to_string();
+    let patch = super::patch::Patch::Merge(patch.as_bytes());
+    let patched = client.registry().patch(&mut caller, &at, patch, &options).await;
+    let pod = patched.as_ref().map(|written| value(client.registry(), "", "pods", &written.object));
+    let pod = pod.unwrap_or_default();
+    (why(patched), pod)
+}
+
+/// CVE-2023-2727, CVE-2023-2728, CVE-2024-3177: a policy that looks at one sort of container alone is none.
+#[tokio::test(start_paused = true)]
+async fn no_sort_of_container_or_reference_slips_by() {
+    let client = client_with(&["AlwaysPullImages"]).await;
+    let enforced = json!({"kubernetes.io/enforce-mountable-secrets": "true"});
+    let strict = json!({"metadata": {"name": "strict", "annotations": enforced}, "secrets": [{"name": "own"}]});
+    client.create(Target::new("", "serviceaccounts", "default", "strict"), &strict).await.expect("created");
+    client.registry().fresh().await.expect("in the cache");
+    let strict = |mut spec: Value| {
+        spec["serviceAccountName"] = json!("strict");
+        pod(spec)
+    };
+    client.create(Target { name: "q", ..POD }, &named(strict(json!({})), "q")).await.expect("created");
+    labelled(&client, json!({"pod-security.kubernetes.io/enforce": "baseline"})).await;
+
+    let unlisted = "does not reference that secret";
+    let key = |secret: &str| json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": secret, "key": "k"}}}]);
+    let all = |secret: &str| json!([{"secretRef": {"name": secret}}]);
+    let cases = [
+        ("env", key("own"), "allowed"),
+        ("env", key("other"), unlisted),
+        ("envFrom", all("own"), "allowed"),
+        ("envFrom", all("other"), unlisted),
+        ("securityContext", json!({"privileged": true}), "violates PodSecurity"),
+        ("securityContext", json!({"capabilities": {"add": ["SYS_ADMIN"]}}), "violates PodSecurity"),
+    ];
+    for (field, content, expected) in cases {
+        let mut container = json!({"name": "x", "image": "i", "imagePullPolicy": "Never"});
+        container[field] = content;
+        let (said, pod) = debugged(&client, container.clone()).await;
+        assert!(said.contains(expected), "beside others, {field}: {said}");
+        if expected == "allowed" {
+            assert_eq!(pod["spec"]["ephemeralContainers"][0]["imagePullPolicy"], "Always");
+        }
+        let plain = json!({"name": "c", "image": "i"});
+        for (list, containers) in [("containers", json!([plain, container])), ("initContainers", json!([container]))] {
+            let said = created(&client, POD, strict(json!({list: containers}))).await.join("; ");
+            assert!(said.contains(expected), "{list}, {field}: {said}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
