@@ -87,8 +87,10 @@ fn selectors_reach_a_webhook_that_decides() {
     let folder = tempfile::tempdir().expect("a directory");
     let hook = Site::start(|asked| {
         let review: Value = asked.body.parse().ok()?;
-        let wanted = json!([{"key": "team", "operator": "In", "values": ["a"]}]);
-        let allowed = review["spec"]["resourceAttributes"]["labelSelector"]["requirements"] == wanted;
+        let wanted = |key: &str| json!([{"key": key, "operator": "In", "values": ["a"]}]);
+        let asked = &review["spec"]["resourceAttributes"];
+        let allowed = asked["labelSelector"]["requirements"] == wanted("team")
+            || asked["fieldSelector"]["requirements"] == wanted("metadata.name");
         let status = json!({"allowed": allowed, "reason": if allowed { "their own" } else { "of others" }});
         Some(
             json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "status": status})
@@ -105,8 +107,9 @@ fn selectors_reach_a_webhook_that_decides() {
         path("hook.crt")
     );
     std::fs::write(path("hook.kubeconfig"), kubeconfig).expect("written");
-    let condition = "has(request.resourceAttributes) && has(request.resourceAttributes.labelSelector) && \
-                     request.resourceAttributes.labelSelector.requirements.exists(r, r.key == 'team')";
+    let condition = "has(request.resourceAttributes) && (has(request.resourceAttributes.fieldSelector) || \
+                     has(request.resourceAttributes.labelSelector) && \
+                     request.resourceAttributes.labelSelector.requirements.exists(r, r.key == 'team'))";
     let webhook = json!({
         "timeout": "3s", "authorizedTTL": "0s", "unauthorizedTTL": "0s", "subjectAccessReviewVersion": "v1",
         "cacheAuthorizedRequests": false, "cacheUnauthorizedRequests": false,
@@ -128,20 +131,53 @@ fn selectors_reach_a_webhook_that_decides() {
     let (code, body) = joe("/api/v1/configmaps?labelSelector=team%3Db");
     assert!(code == 403 && body.contains("of others"), "{code} {body}");
     assert_eq!(joe("/api/v1/configmaps?labelSelector=team%3Da").0, 200);
-    for (selector, allowed) in [(json!({"rawSelector": "team=a"}), true), (json!({"rawSelector": "team=b"}), false)] {
-        let spec = json!({"user": "joe", "resourceAttributes": {"verb": "list", "resource": "configmaps", "labelSelector": selector}});
-        let review =
-            json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}).to_string();
-        let headers = ["Authorization: Bearer admin-token", "Content-Type: application/json"];
-        let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-        let (code, body) = ask(&server, path, &headers, &["-X", "POST", "-d", &review]);
-        let body: Value = body.parse().expect("JSON");
-        assert_eq!((code, body["status"]["allowed"] == json!(true)), (201, allowed), "{body}");
-    }
+    let allowed = reviews_with_selectors(&server);
     let metrics = server.run("get --raw /metrics");
-    let counted = "apiserver_authorization_decisions_total{type=\"Webhook\",name=\"teams\",decision=\"allowed\"} 2";
-    assert!(metrics.contains(counted), "{metrics}");
+    let counted = "apiserver_authorization_decisions_total{type=\"Webhook\",name=\"teams\",decision=\"allowed\"}";
+    assert!(metrics.contains(&format!("{counted} {}\n", allowed + 1)), "{metrics}");
     server.terminate();
+}
+
+/// Each of the reviews passes its selectors on, written in either way. How many were allowed.
+fn reviews_with_selectors(server: &Server) -> usize {
+    let requirement =
+        |key: &str, value: &str| json!({"requirements": [{"key": key, "operator": "In", "values": [value]}]});
+    let selectors = [
+        ("labelSelector", json!({"rawSelector": "team=a"}), true),
+        ("labelSelector", json!({"rawSelector": "team=b"}), false),
+        ("labelSelector", requirement("team", "a"), true),
+        ("labelSelector", requirement("other", "a"), false),
+        ("fieldSelector", json!({"rawSelector": "metadata.name=a"}), true),
+        ("fieldSelector", json!({"rawSelector": "metadata.name=b"}), false),
+        ("fieldSelector", requirement("metadata.name", "a"), true),
+        ("fieldSelector", requirement("metadata.namespace", "a"), false),
+    ];
+    let mut allowed = 0;
+    for (kind, path, token) in [
+        ("SubjectAccessReview", "subjectaccessreviews", "admin-token"),
+        ("LocalSubjectAccessReview", "namespaces/default/localsubjectaccessreviews", "admin-token"),
+        ("SelfSubjectAccessReview", "selfsubjectaccessreviews", "joe-token"),
+    ] {
+        for (name, selector, expected) in &selectors {
+            let mut spec =
+                json!({"resourceAttributes": {"namespace": "default", "verb": "list", "resource": "configmaps"}});
+            spec["resourceAttributes"][*name] = selector.clone();
+            if token == "admin-token" {
+                spec["user"] = json!("joe");
+            }
+            let mut review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec});
+            if kind.starts_with("Local") {
+                review["metadata"] = json!({"namespace": "default"});
+            }
+            let headers = [&format!("Authorization: Bearer {token}"), "Content-Type: application/json"];
+            let path = format!("/apis/authorization.k8s.io/v1/{path}");
+            let (code, body) = ask(server, &path, &headers, &["-X", "POST", "-d", &review.to_string()]);
+            let body: Value = body.parse().expect("JSON");
+            assert_eq!((code, body["status"]["allowed"] == json!(true)), (201, *expected), "{review}: {body}");
+            allowed += usize::from(*expected);
+        }
+    }
+    allowed
 }
 
 #[test]
