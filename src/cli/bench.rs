@@ -27,6 +27,9 @@ pub struct Flags {
     /// Connections that the requests are spread over.
     #[arg(long, value_name = "NUMBER", default_value_t = 8)]
     connections: usize,
+    /// Requests of each client that goes on while another asks for ten times too much.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000)]
+    others: usize,
     /// Pods that lists show; 0 leaves lists, watches and memory out.
     #[arg(long, value_name = "NUMBER", default_value_t = 50_000)]
     pods: usize,
@@ -67,6 +70,7 @@ fn measure(flags: &Flags) -> Result<String, Box<dyn std::error::Error>> {
         connections: flags.connections.max(1),
         at_once: flags.writers.max(1),
         count: flags.count.max(1),
+        others: flags.others.max(1),
         pods: flags.pods,
         changes: flags.changes.max(1),
         rest: Duration::from_secs(flags.rest.max(1)),

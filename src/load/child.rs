@@ -17,8 +17,42 @@ use super::connection::{Ask, Connection};
 use super::error::{LoadError, Result};
 use crate::base::clock::Clock;
 
-/// The administrator's token; the server listens on the loopback address, for the time of a measurement.
-const TOKEN: &str = "bench-administrator";
+/// Who comes, with a token of the server's file; it listens on the loopback address, for the time of a measurement.
+#[derive(Clone, Copy, Debug)]
+pub enum Who {
+    Administrator,
+    /// A user like any other.
+    Flooder,
+    /// An account of the system's own namespace.
+    System,
+    Node,
+}
+
+impl Who {
+    const ALL: [Self; 4] = [Self::Administrator, Self::Flooder, Self::System, Self::Node];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Administrator => "bench",
+            Self::Flooder => "bench-flooder",
+            Self::System => "system:serviceaccount:kube-system:bench",
+            Self::Node => "system:node:bench-overload",
+        }
+    }
+
+    fn groups(self) -> &'static str {
+        match self {
+            Self::Administrator => "system:masters",
+            Self::Flooder => "",
+            Self::System => "system:serviceaccounts,system:serviceaccounts:kube-system",
+            Self::Node => "system:nodes",
+        }
+    }
+
+    fn token(self) -> String {
+        format!("token-of-{}", self.name())
+    }
+}
 /// The kernel tells a process's time in hundredths of a second, whatever the machine.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -49,7 +83,8 @@ impl Child {
     /// Starts `program server` in the directory, which may be empty, and waits until it is ready.
     pub async fn start(program: &Path, directory: &Path, flags: &[String], clock: &Clock) -> Result<Self> {
         let tokens = directory.join("tokens.csv");
-        std::fs::write(&tokens, format!("{TOKEN},bench,1,system:masters\n")).map_err(LoadError::of("tokens.csv"))?;
+        let line = |who: Who| format!("{},{},{},\"{}\"\n", who.token(), who.name(), who.name(), who.groups());
+        std::fs::write(&tokens, Who::ALL.map(line).concat()).map_err(LoadError::of("tokens.csv"))?;
         let began = clock.instant();
         let mut process = Command::new(program)
             .args(["server", "--bind-address=127.0.0.1", "--secure-port=0", "--data-dir"])
@@ -71,14 +106,14 @@ impl Child {
         let address = address.ok_or_else(|| LoadError::Failed("the server does not start", line.clone()))?;
         let tls = trust(&directory.join("data/pki/ca.crt"))?;
         let mut child = Self { process, pid, address, tls, ready_after: Duration::ZERO };
-        child.connect().await?.expect(Ask::get("/readyz")).await?;
+        child.connect(Who::Administrator).await?.expect(Ask::get("/readyz")).await?;
         child.ready_after = clock.instant() - began;
         Ok(child)
     }
 
-    /// A new connection, as the administrator.
-    pub async fn connect(&self) -> Result<Connection> {
-        Connection::open(self.address, self.tls.clone(), TOKEN).await
+    /// A new connection of this client's.
+    pub async fn connect(&self, who: Who) -> Result<Connection> {
+        Connection::open(self.address, self.tls.clone(), &who.token()).await
     }
 
     /// What the process has used until now.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::child::Child;
+use super::child::{Child, Who};
 use super::connection::{Ask, Connection};
 use super::error::{LoadError, Result};
 use crate::base::clock::Clock;
@@ -52,7 +52,7 @@ impl<'a> Crowd<'a> {
     pub async fn new(child: &'a Child, connections: usize, at_once: usize, clock: &Clock) -> Result<Self> {
         let mut open = Vec::with_capacity(connections);
         for _ in 0..connections {
-            open.push(child.connect().await?);
+            open.push(child.connect(Who::Administrator).await?);
         }
         Ok(Self { child, connections: open, at_once, clock: clock.clone() })
     }

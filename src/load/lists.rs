@@ -1,6 +1,6 @@
 //! Long lists in every form.
 
-use super::child::Child;
+use super::child::{Child, Who};
 use super::connection::{Ask, PROTOBUF};
 use super::error::Result;
 use super::report::{Aim, Report};
@@ -25,7 +25,7 @@ pub async fn measure(child: &Child, count: usize, clock: &Clock, report: &mut Re
 }
 
 async fn list(child: &Child, clock: &Clock, report: &mut Report, what: &str, ask: Ask, aim: Option<f64>) -> Result<()> {
-    let connection = child.connect().await?;
+    let connection = child.connect(Who::Administrator).await?;
     child.forget_peak()?;
     let (before, began, mut bytes) = (child.usage()?, clock.instant(), 0);
     for _ in 0..ROUNDS {

@@ -5,7 +5,7 @@
 //! touches no other.
 //!
 //! In reading order: `error`, `child` (the server's process), `connection` (one client's), `bodies` (what is sent),
-//! `crowd` (many requests at once), `writes`, `lists`, `watches` (one kind of load each), `report` (the table), `trial`
+//! `crowd` (many requests at once), `writes`, `lists`, `watches`, `overload` (one kind of load each), `report` (the table), `trial`
 //! (all of it in order).
 
 pub mod bodies;
@@ -14,6 +14,7 @@ pub mod connection;
 pub mod crowd;
 pub mod error;
 pub mod lists;
+pub mod overload;
 pub mod report;
 pub mod trial;
 pub mod watches;

@@ -5,12 +5,12 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::child::Child;
+use super::child::{Child, Who};
 use super::connection::{Ask, PROTOBUF};
 use super::crowd::Crowd;
 use super::error::{LoadError, Result};
 use super::report::{Aim, Report};
-use super::{lists, watches, writes};
+use super::{lists, overload, watches, writes};
 use crate::base::clock::Clock;
 use crate::model::value::Value;
 
@@ -34,6 +34,8 @@ pub struct Trial {
     pub at_once: usize,
     /// Requests of each kind.
     pub count: usize,
+    /// Requests of each who goes on while one client asks too much.
+    pub others: usize,
     /// Pods of lists and watches; none: those are left out.
     pub pods: usize,
     /// Changes that the watchers see.
@@ -67,6 +69,7 @@ impl Trial {
         writes::prepare(&crowd).await?;
         writes::measure(&crowd, self.count, &mut report).await?;
         drop(crowd);
+        overload::measure(&child, self.others, &self.clock, &mut report).await?;
         if self.pods > 0 {
             self.at_scale(child, empty, &mut report).await?;
         }
@@ -102,7 +105,7 @@ impl Trial {
         drop(crowd);
         child.stop().await?;
         let child = self.start().await?;
-        let connection = child.connect().await?;
+        let connection = child.connect(Who::Administrator).await?;
         let count = pods_of(&connection).await?;
         self.clock.sleep(SETTLE).await;
         let (resident, size) = (child.usage()?.resident, all as f64 / count as f64);

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::child::Who;
 use super::connection::{Ask, JSON, PROTOBUF};
 use super::crowd::Crowd;
 use super::error::{LoadError, Result};
@@ -101,7 +102,7 @@ async fn open(crowd: &Crowd<'_>, form: &Form, seen: &Arc<Seen>) -> Result<JoinSe
     let now = list["metadata"]["resourceVersion"].as_str().unwrap_or("");
     let mut watchers = JoinSet::new();
     for _ in 0..form.connections {
-        let connection = crowd.child.connect().await?;
+        let connection = crowd.child.connect(Who::Administrator).await?;
         for _ in 0..WATCHERS / form.connections {
             let watch = Ask::get(format!("/api/v1/pods?watch=1&resourceVersion={now}&timeoutSeconds=600"));
             let body = connection.send(watch.accepting(form.accept)).await?.into_body();
