@@ -54,7 +54,7 @@ pub fn equal(left: &Value, right: &Value, ty: Type<'_>, form: Form) -> bool {
 
 /// One of the two values at a place.
 #[derive(Clone, Copy)]
-enum Side<'v> {
+pub(super) enum Side<'v> {
     Absent,
     /// Not written, yet shown.
     Zero(Unset),
@@ -63,7 +63,7 @@ enum Side<'v> {
 
 /// What JSON shows of an unset field, if not null.
 #[derive(Clone, Copy)]
-enum Unset {
+pub(super) enum Unset {
     Struct,
     Text(&'static str),
     Number,
@@ -72,40 +72,40 @@ enum Unset {
 
 /// What was found at a place: is it a member, and what lies below it.
 #[derive(Default)]
-struct Branch {
-    member: bool,
+pub(super) struct Branch {
+    pub member: bool,
     below: Set,
 }
 
 /// A place in the three sets.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     removed: Branch,
-    modified: Branch,
+    pub modified: Branch,
     added: Branch,
     /// The place was taken as a whole.
     leaf: bool,
 }
 
-struct Walk {
+pub(super) struct Walk {
     sparse: bool,
     faults: Faults,
 }
 
 impl<'v> Side<'v> {
-    fn value(self) -> Option<&'v Value> {
+    pub fn value(self) -> Option<&'v Value> {
         match self {
             Side::Given(value) => Some(value),
             _ => None,
         }
     }
 
-    fn is_absent(self) -> bool {
+    pub fn is_absent(self) -> bool {
         matches!(self, Side::Absent)
     }
 
     /// The fields of a map, `None` when it is no map or null.
-    fn fields(self) -> Option<Option<&'v Object>> {
+    pub fn fields(self) -> Option<Option<&'v Object>> {
         match self {
             Side::Absent => None,
             Side::Zero(_) => Some(None),
@@ -113,7 +113,7 @@ impl<'v> Side<'v> {
         }
     }
 
-    fn items(self) -> &'v [Value] {
+    pub fn items(self) -> &'v [Value] {
         self.value().and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 }
@@ -146,6 +146,16 @@ impl Found {
 }
 
 impl Walk {
+    /// Of sparse values.
+    pub fn sparse() -> Self {
+        Self { sparse: true, faults: Faults::default() }
+    }
+
+    /// Items that could not be told apart.
+    pub fn into_faults(self) -> Faults {
+        self.faults
+    }
+
     fn visit(&mut self, left: Side<'_>, right: Side<'_>, ty: Type<'_>) -> Found {
         if matches!((left, right), (Side::Zero(_), Side::Zero(_)) | (Side::Absent, Side::Absent)) {
             return Found::default();
@@ -178,7 +188,7 @@ impl Walk {
         }
     }
 
-    fn scalars(&mut self, left: Side<'_>, right: Side<'_>, scalar: Scalar) -> Found {
+    pub fn scalars(&mut self, left: Side<'_>, right: Side<'_>, scalar: Scalar) -> Found {
         let wrong = |side: Side<'_>, name: &str| Some(format!("{name}{}", wrong_scalar(side.value()?, scalar)?));
         if let (Some(left), Some(right)) = (wrong(left, "lhs: "), wrong(right, "rhs: ")) {
             self.faults.extend(Faults::one(left));
@@ -204,7 +214,7 @@ impl Walk {
     }
 
     /// Nothing is in the map, nor shown of it.
-    fn is_bare(&self, fields: Option<Option<&Object>>, map: &Map<'_>) -> bool {
+    pub fn is_bare(&self, fields: Option<Option<&Object>>, map: &Map<'_>) -> bool {
         match fields {
             None => true,
             Some(fields) => fields.is_none_or(Object::is_empty) && !(self.sparse && shows_when_empty(map)),
@@ -212,7 +222,7 @@ impl Walk {
     }
 
     /// Calls `visit` with each field of two maps, in order of name, that is not plainly the same on both sides.
-    fn fields<'v>(
+    pub fn fields<'v>(
         &mut self,
         left: Option<Option<&'v Object>>,
         right: Option<Option<&'v Object>>,
@@ -276,7 +286,7 @@ impl Walk {
     }
 
     /// Items by name; those of one name stay in the list's order.
-    fn named<'v>(&mut self, items: &'v [Value], list: &List<'_>) -> Vec<(Element, &'v Value)> {
+    pub fn named<'v>(&mut self, items: &'v [Value], list: &List<'_>) -> Vec<(Element, &'v Value)> {
         let mut named = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             match element(list, item) {
@@ -328,7 +338,13 @@ impl Walk {
     }
 
     /// Whether two sides are the same, taken as maps, lists or scalars.
-    fn equal_forms(&mut self, left: Side<'_>, right: Side<'_>, map: Option<&Map<'_>>, list: Option<&List<'_>>) -> bool {
+    pub fn equal_forms(
+        &mut self,
+        left: Side<'_>,
+        right: Side<'_>,
+        map: Option<&Map<'_>>,
+        list: Option<&List<'_>>,
+    ) -> bool {
         if let (Some(map), Some(a), Some(b)) = (map, left.fields(), right.fields()) {
             let mut all = true;
             self.fields(Some(a), Some(b), map, &mut |walk, _, left, right, ty| {

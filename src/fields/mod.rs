@@ -7,8 +7,8 @@
 //! types), `check` (does a value fit its type, and what tells the items of a list apart), `gather` (the set of a
 //! value's fields), `compare` (what two values differ in), `merge` (one value over another), `remove` (a value without
 //! a set of fields), `reconcile` (a set after its schema changed), `resets` (what an endpoint resets), `managed` (the
-//! list of managers), `written` (their fields, read in place), `update` (who owns what after a create, update or patch), `apply` (server-side apply), `prune`
-//! (what an applier no longer says), `conflict` (what it is refused for), `scale` (the list of managers as the scale
+//! list of managers), `written` (their fields, read in place), `whole` (all of a new object, written at once), `update` (who
+//! owns what after a create, update or patch), `apply` (server-side apply), `prune` (what an applier no longer says), `conflict` (what it is refused for), `scale` (the list of managers as the scale
 //! subresource shows it), `patch` (JSON patch, merge patch, strategic merge patch).
 
 pub mod apply;
@@ -28,4 +28,5 @@ pub mod scale;
 pub mod set;
 pub mod typed;
 pub mod update;
+pub mod whole;
 pub mod written;

@@ -249,18 +249,7 @@ impl Set {
             if !std::mem::take(&mut first) {
                 out.push(',');
             }
-            match &node.element {
-                Element::Field(name) if is_plain(name) => {
-                    out.push_str("\"f:");
-                    out.push_str(name);
-                    out.push('"');
-                }
-                element => {
-                    key.clear();
-                    element.write(&mut key);
-                    plain_string(out, &key);
-                }
-            }
+            write_step(out, &mut key, &node.element);
             out.push(':');
             node.children.write(out, node.member);
         }
@@ -295,6 +284,32 @@ impl Set {
         })?;
         member |= set.is_empty();
         Ok((set, member))
+    }
+}
+
+/// A step as the key of a member; `key` is room to write in.
+pub(super) fn write_step(out: &mut String, key: &mut String, step: &Element) {
+    match step {
+        Element::Field(name) => write_field(out, key, name),
+        step => {
+            key.clear();
+            step.write(key);
+            plain_string(out, key);
+        }
+    }
+}
+
+/// The same for a field's name.
+pub(super) fn write_field(out: &mut String, key: &mut String, name: &str) {
+    if is_plain(name) {
+        out.push_str("\"f:");
+        out.push_str(name);
+        out.push('"');
+    } else {
+        key.clear();
+        key.push_str("f:");
+        key.push_str(name);
+        plain_string(out, key);
     }
 }
 

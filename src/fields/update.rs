@@ -10,6 +10,7 @@ use super::path::Element;
 use super::reconcile::reconcile;
 use super::set::Set;
 use super::typed::Type;
+use super::whole;
 use super::written::{Fresh, holds, touches};
 use crate::model::names::GroupVersionKind;
 use crate::model::object;
@@ -46,7 +47,7 @@ pub struct Converted {
 }
 
 /// What can never be owned: it names the object, or the server sets it.
-const STRIPPED: [&[&str]; 12] = [
+pub(super) const STRIPPED: [&[&str]; 12] = [
     &["apiVersion"],
     &["kind"],
     &["metadata"],
@@ -147,6 +148,14 @@ pub fn track(
         check(live, ty, true).map_err(|faults| format!("failed to convert live object to smd typed: {faults}"))?;
     }
     let mut writer = cx.writer(manager, Operation::Update);
+    if entries.is_empty()
+        && live.as_object().is_some_and(Map::is_empty)
+        && let Some(text) = whole::text(new, ty, cx.reset)
+    {
+        writer.time = cx.stamp();
+        writer.fields = Fields::Written(text.into());
+        return Ok(Some(writer).filter(|writer| !writer.fields.is_empty()).into_iter().collect());
+    }
     let changes = compare(live, new, ty, Form::Sparse).map_err(|faults| faults.to_string())?;
     let version = Version::new(Cow::Borrowed(cx.shape), cx.count(changes, &writer.api_version));
     let mut versions = vec![(writer.api_version.clone(), Some(version))];
