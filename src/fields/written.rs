@@ -44,10 +44,10 @@ fn meet(parser: &mut Parser<'_>, set: &Set, wanted: &dyn Fn(bool) -> bool) -> Re
     parser.object(|parser, key| {
         if key == "." {
             met.is_member = true;
-            return parser.skip();
+            return parser.leap();
         }
         is_leaf = false;
-        let Ok(at) = nodes.binary_search_by(|(name, ..)| name.as_str().cmp(&key)) else { return parser.skip() };
+        let Ok(at) = nodes.binary_search_by(|(name, ..)| name.as_str().cmp(&key)) else { return parser.leap() };
         let (_, node, found) = &mut nodes[at];
         *found = true;
         let below = meet(parser, &node.children, wanted)?;
