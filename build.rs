@@ -106,7 +106,7 @@ impl<'a> Tables<'a> {
         write!(
             text,
             "pub static {}: Message = Message {{ name: {:?}, json: Json::{}, object: {}, any: {}, kinds: {}, atomic: {}, unions: {},\n  \
-             index: &{index:?}, ascending: &{by_number:?}, in_order: {}, by_name: &[{}], slots: &{slots:?}, shown_unset: &{shown_unset:?}, fields: &[\n",
+             index: &{index:?}, ascending: &{by_number:?}, in_order: {}, by_name: &[{}], slots: &{slots:?}, shown_unset: &{shown_unset:?}, holds_written: {}, fields: &[\n",
             ident(message.full_name()),
             message.full_name(),
             self.json(&options),
@@ -117,12 +117,28 @@ impl<'a> Tables<'a> {
             self.unions(&options),
             by_number.is_sorted(),
             by_name.join(", "),
+            self.holds_written(message, &mut Vec::new()),
         )
         .unwrap();
         for field in &fields {
             self.field(text, field);
         }
         text.push_str("] };\n");
+    }
+
+    /// Whether JSON that is kept as it was written may stand in it, at any depth.
+    fn holds_written(&self, message: &MessageDescriptor, seen: &mut Vec<MessageDescriptor>) -> bool {
+        if self.json(&message.options()) == "Written" {
+            return true;
+        }
+        if seen.contains(message) {
+            return false;
+        }
+        seen.push(message.clone());
+        message.fields().any(|field| match field.kind() {
+            Kind::Message(inner) => self.holds_written(&inner, seen),
+            _ => false,
+        })
     }
 
     /// The fields that JSON has, inline ones flattened, by name: (name, path of field indexes, whether it is shown unset).

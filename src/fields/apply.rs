@@ -54,7 +54,7 @@ pub fn apply(live: Option<&Value>, patch: &Value, cx: &Context<'_>, force: bool)
     let mut bare = live.cloned().unwrap_or_else(|| Value::Object(Map::new()));
     managed::take(&mut bare);
     // What is embedded goes through Go's encoder, and is kept as that writes it, unless nothing changes.
-    let encoded = shown(&bare);
+    let encoded = cx.shape.message().and_then(|message| shown(&bare, message));
     let live = encoded.as_ref().unwrap_or(&bare);
     let attempt = Attempt { live, full: full(live, cx), patch, cx };
     let kubectl = cx.manager == "kubectl";

@@ -35,6 +35,8 @@ pub struct Message {
     pub slots: &'static [u8],
     /// The JSON names that are there also when they are unset, sorted.
     pub shown_unset: &'static [&'static str],
+    /// JSON that is kept as it was written may stand in it, at any depth.
+    pub holds_written: bool,
 }
 
 /// How a message looks in JSON.

@@ -2,7 +2,8 @@
 
 use super::parse::{Parser, Result, Token};
 use super::write::string;
-use crate::model::value::Value;
+use crate::model::value::{Map, Value};
+use crate::schema::table::{Message, Shape};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -61,33 +62,47 @@ fn is_compact(text: &[u8]) -> bool {
     !text.chunks(64).any(|chunk| chunk.iter().fold(false, |found, byte| found | odd(*byte)))
 }
 
-/// The value with all that is written in it as Go shows it: so it comes out of a patch. `None`: it is so already.
-pub fn shown(value: &Value) -> Option<Value> {
+/// A message's value with all that is written in it as Go shows it: so it comes out of a patch. `None`: it is so already.
+pub fn shown(value: &Value, message: &'static Message) -> Option<Value> {
     match value {
+        _ if !message.holds_written => None,
         Value::Written(text) if !is_compact(text.as_bytes()) => {
             let text = compact(text.as_bytes()).ok()?;
             Some(Value::Written(String::from_utf8_lossy(&text).into()))
         }
-        Value::Array(items) => {
-            let mut all = None;
-            for (at, item) in items.iter().enumerate() {
-                if let Some(item) = shown(item) {
-                    all.get_or_insert_with(|| items.clone())[at] = item;
-                }
+        Value::Object(map) => in_map(map, |name, value| {
+            let field = message.field(name)?;
+            let inner = field.message()?;
+            match (field.shape, value) {
+                (Shape::One, value) => shown(value, inner),
+                (Shape::List, Value::Array(items)) => in_list(items, inner),
+                (Shape::Map, Value::Object(map)) => in_map(map, |_, value| shown(value, inner)),
+                _ => None,
             }
-            all.map(Value::Array)
-        }
-        Value::Object(map) => {
-            let mut all = None;
-            for (key, value) in map {
-                if let Some(value) = shown(value) {
-                    all.get_or_insert_with(|| map.clone()).insert(key.clone(), value);
-                }
-            }
-            all.map(Value::Object)
-        }
+        }),
         _ => None,
     }
+}
+
+fn in_list(items: &[Value], message: &'static Message) -> Option<Value> {
+    let mut all = None;
+    for (at, item) in items.iter().enumerate() {
+        if let Some(item) = shown(item, message) {
+            all.get_or_insert_with(|| items.to_vec())[at] = item;
+        }
+    }
+    all.map(Value::Array)
+}
+
+/// The map with the values that `other` gives for its own.
+fn in_map(map: &Map, other: impl Fn(&str, &Value) -> Option<Value>) -> Option<Value> {
+    let mut all = None;
+    for (key, value) in map {
+        if let Some(value) = other(key, value) {
+            all.get_or_insert_with(|| map.clone()).insert(key.clone(), value);
+        }
+    }
+    all.map(Value::Object)
 }
 
 /// The same object without `metadata.managedFields`: its own, that of a list's items, and of a table's rows.
@@ -167,9 +182,9 @@ mod tests {
         write::object(&mut out, &encode(&read, message).expect("encodes"), message, "", "").expect("well-formed");
         let data = r#"{"b":"\u003c","a":1}"#;
         assert!(String::from_utf8_lossy(&out).contains(&format!("\"data\":{data}")), "in its order");
-        let anew = shown(&read).expect("spaces");
+        let anew = shown(&read, message).expect("spaces");
         assert_eq!(anew["data"], Value::Written(data.into()));
-        assert_eq!((shown(&anew), &anew["revision"]), (None, &read["revision"]));
+        assert_eq!((shown(&anew, message), &anew["revision"]), (None, &read["revision"]));
     }
 
     #[test]

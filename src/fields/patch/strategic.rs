@@ -30,7 +30,7 @@ pub fn apply(
     let mut notes = Notes::default();
     let mut patch = read(patch, &mut notes)?;
     let notes = if validation == Validation::Ignore { Vec::new() } else { notes.notes };
-    let (nothing, anew) = (Map::new(), compact::shown(object));
+    let (nothing, anew) = (Map::new(), compact::shown(object, message));
     let object = anew.as_ref().unwrap_or(object);
     let (touched, rest) = split(object.as_object().unwrap_or(&nothing), &patch, message);
     let touched = Value::Object(touched);
