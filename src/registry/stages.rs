@@ -126,7 +126,10 @@ impl Registry {
         if self.admission.admit(&mut attributes, object.as_deref_mut()).await?
             && let Some(object) = object
         {
-            self.fill_defaults(&at.resource, object);
+            match old {
+                Some(old) => self.fill_change(at, old, object),
+                None => self.fill_defaults(&at.resource, object),
+            }
         }
         Ok(())
     }
