@@ -7,6 +7,7 @@ use super::resources::{self, Resources};
 use super::terms::{Labels, NodeTerm, PodTerm, RequiredNode, selector};
 use super::view::{ConditionView, DiskView, PodView, SpreadView, TolerationView, VolumeView};
 use crate::cache::object::{Key, Object};
+use crate::codec::protobuf::view::View;
 use crate::codec::wire::Malformed;
 use crate::model::selector::label::{Operator, Requirement, Selector};
 use crate::model::time::Time;
@@ -165,6 +166,42 @@ impl Pod {
         }
     }
 
+    /// The pod after a change that left what it is and asks for: of its status there is mostly little to read. `None`: it
+    /// is to be read anew.
+    pub fn after(&self, previous: &Object, current: &Object, message: &'static Message) -> Option<Self> {
+        let (before, now) = (View::new(&previous.bytes, message), View::new(&current.bytes, message));
+        let is_this = self.node == now.at("spec").text("nodeName")
+            && self.resource_version == previous.revision.to_string()
+            && self.uid == now.at("metadata").text("uid");
+        if !is_this || !before.agrees(now, "spec") || !leaves_what_counts(before, now) {
+            return None;
+        }
+        let (meta, status) = (now.at("metadata"), now.at("status"));
+        let phase = status.text("phase");
+        let mut pod = Self {
+            resource_version: current.revision.to_string().into(),
+            generation: meta.number("generation"),
+            nominated: status.text("nominatedNodeName").into(),
+            started: status.time("startTime").map(|time| time.seconds),
+            is_deleting: meta.has("deletionTimestamp"),
+            is_done: matches!(phase, "Succeeded" | "Failed"),
+            is_preempted: false,
+            scheduled: None,
+            ..self.clone()
+        };
+        for condition in status.items("conditions") {
+            match condition.text("type") {
+                "DisruptionTarget" => {
+                    let is_preempted = condition.text("reason") == "PreemptionByScheduler";
+                    pod.is_preempted = is_preempted && condition.text("status") == "True";
+                }
+                "PodScheduled" => pod.scheduled = Some(ConditionView::of(condition)),
+                _ => {}
+            }
+        }
+        Some(pod)
+    }
+
     pub fn namespace(&self) -> &str {
         self.key.namespace()
     }
@@ -172,6 +209,29 @@ impl Pod {
     pub fn name(&self) -> &str {
         self.key.name()
     }
+}
+
+/// Whether a change left the labels and owners of a pod, and what its containers were given.
+fn leaves_what_counts(before: View<'_>, now: View<'_>) -> bool {
+    let (old, new) = (before.at("metadata"), now.at("metadata"));
+    if !old.agrees(new, "labels") || !old.agrees(new, "ownerReferences") {
+        return false;
+    }
+    let (old, new) = (before.at("status"), now.at("status"));
+    ["containerStatuses", "initContainerStatuses"].iter().all(|list| {
+        let (mut old, mut new) = (old.items(list), new.items(list));
+        loop {
+            match (old.next(), new.next()) {
+                (None, None) => return true,
+                (Some(old), Some(new)) if gives_alike(old, new) => {}
+                _ => return false,
+            }
+        }
+    })
+}
+
+fn gives_alike(old: View<'_>, new: View<'_>) -> bool {
+    ["name", "allocatedResources", "resources"].iter().all(|field| old.agrees(new, field))
 }
 
 fn ports(view: &PodView) -> SmallVec<[Port; 1]> {
@@ -261,6 +321,15 @@ fn disks(volumes: &[VolumeView]) -> Vec<DiskView> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::object::Form;
+    use crate::codec::protobuf::encode::encode;
+    use crate::model::revision::Revision;
+    use crate::model::value::{Value, json};
+    use crate::schema::table::message;
+
+    fn pod_message() -> &'static Message {
+        message("k8s.io.api.core.v1.Pod").expect("Pod")
+    }
 
     #[test]
     fn images_have_tags() {
@@ -271,6 +340,52 @@ mod tests {
             ("host:5000/a:1", "host:5000/a:1"),
         ] {
             assert_eq!(image_name(given), wanted);
+        }
+    }
+
+    fn object(revision: u64, pod: &Value) -> Object {
+        let raw = encode(pod, pod_message()).expect("encodes");
+        Object::new(Key::new("d", "p"), Revision(revision), &raw, Form::Protobuf).expect("a pod")
+    }
+
+    fn pod() -> Value {
+        json!({
+            "metadata": {"name": "p", "namespace": "d", "uid": "u", "labels": {"a": "b"}, "generation": 1},
+            "spec": {"nodeName": "n", "containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}]},
+            "status": {"phase": "Pending", "containerStatuses": [{"name": "c", "allocatedResources": {"cpu": "1"}}]},
+        })
+    }
+
+    #[test]
+    fn after_a_change_of_its_status_it_is_as_if_read_anew() {
+        let before = object(3, &pod());
+        let known = Pod::read(&before, pod_message()).expect("a pod");
+        let mut changed = pod();
+        changed["metadata"]["generation"] = 2.into();
+        changed["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+        changed["status"]["phase"] = "Failed".into();
+        changed["status"]["nominatedNodeName"] = "m".into();
+        changed["status"]["startTime"] = "2026-01-01T00:00:01Z".into();
+        changed["status"]["conditions"] = json!([
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room",
+                "lastTransitionTime": "2026-01-01T00:00:02Z"},
+            {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"},
+        ]);
+        let now = object(4, &changed);
+        let after = known.after(&before, &now, pod_message()).expect("known");
+        assert_eq!(format!("{after:?}"), format!("{:?}", Pod::read(&now, pod_message()).expect("a pod")));
+        assert!(after.after(&before, &now, pod_message()).is_none(), "it is of another revision");
+
+        for (pointer, value) in [
+            ("/spec/containers/0/image", "i"),
+            ("/metadata/labels/a", "c"),
+            ("/metadata/uid", "v"),
+            ("/status/containerStatuses/0/allocatedResources/cpu", "2"),
+        ] {
+            let mut other = pod();
+            let (at, last) = pointer.rsplit_once('/').expect("a pointer");
+            other.pointer_mut(at).expect("a map")[last] = value.into();
+            assert!(known.after(&before, &object(4, &other), pod_message()).is_none(), "{pointer}");
         }
     }
 

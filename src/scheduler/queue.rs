@@ -86,6 +86,10 @@ impl Queue {
         self.entries.keys().cloned().collect()
     }
 
+    pub fn pod(&self, key: &Key) -> Option<&Arc<Pod>> {
+        self.entries.get(key).map(|entry| &entry.pod)
+    }
+
     /// The pod is as it says: new, or changed.
     pub fn put(&mut self, pod: Arc<Pod>, now: Instant) {
         let Some(mut entry) = self.take(&pod.key) else {

@@ -32,6 +32,7 @@ use crate::model::names::GroupResource;
 use crate::registry::client::Client;
 use crate::registry::core::Registry;
 use crate::registry::events::Recorder;
+use crate::schema::table::Message;
 
 /// Events that are taken in before the next decision.
 const MAX_NEWS: usize = 4096;
@@ -225,9 +226,19 @@ impl Scheduler {
         self.read_pod(&object)
     }
 
+    fn pod_message(&self) -> Option<&'static Message> {
+        self.shelves.values().find(|(followed, _)| *followed == Followed::Pods)?.1.storage.shape.message()
+    }
+
+    /// A pod whose state before may be known.
+    fn changed_pod(&self, object: &Object, previous: Option<&Object>) -> Option<Pod> {
+        let known = self.cluster.pod(&object.key).or_else(|| self.queue.pod(&object.key));
+        let same = known.zip(previous).and_then(|(known, old)| known.after(old, object, self.pod_message()?));
+        same.or_else(|| self.read_pod(object))
+    }
+
     fn read_pod(&self, object: &Object) -> Option<Pod> {
-        let (_, shelf) = self.shelves.values().find(|(followed, _)| *followed == Followed::Pods)?;
-        match Pod::read(object, shelf.storage.shape.message()?) {
+        match Pod::read(object, self.pod_message()?) {
             Ok(pod) => Some(pod),
             Err(error) => {
                 tracing::error!(pod = ?object.key, %error, "unreadable");
@@ -246,7 +257,7 @@ impl Scheduler {
     fn event(&mut self, event: &Event) {
         let Some((followed, shelf)) = self.shelves.get(&event.shelf).cloned() else { return };
         match (followed, event.current()) {
-            (Followed::Pods, Some(object)) => self.pod_is(object),
+            (Followed::Pods, Some(object)) => self.pod_is(object, event.previous().map(AsRef::as_ref)),
             (Followed::Pods, None) => self.pod_is_gone(event.key()),
             (_, Some(object)) => self.is(followed, &shelf, object),
             (Followed::Nodes, None) => self.node_is_gone(event.key().name()),
@@ -287,7 +298,7 @@ impl Scheduler {
         let mut gone: Vec<_> = known.into_iter().filter(|key| shelf.get_key(key.as_str()).is_none()).collect();
         gone.sort();
         gone.iter().for_each(|key| self.pod_is_gone(key));
-        shelf.iter(None).for_each(|object| self.pod_is(object));
+        shelf.iter(None).for_each(|object| self.pod_is(object, None));
     }
 
     /// An object that is no pod is as it says.
@@ -331,12 +342,12 @@ impl Scheduler {
         self.queue.happened(happening, self.clock.instant());
     }
 
-    fn pod_is(&mut self, object: &Object) {
-        let Some(pod) = self.read_pod(object).map(Arc::new) else { return };
+    fn pod_is(&mut self, object: &Object, previous: Option<&Object>) {
+        let Some(pod) = self.changed_pod(object, previous).map(Arc::new) else { return };
         let old = self.cluster.pod(&pod.key).cloned();
         if old.as_ref().is_some_and(|old| old.uid != pod.uid) {
             self.pod_is_gone(&pod.key);
-            return self.pod_is(object);
+            return self.pod_is(object, None);
         }
         if pod.is_done {
             return self.pod_is_gone(&pod.key);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::resources::Amounts;
+use crate::codec::protobuf::view::View;
 use crate::model::value::Value;
 
 #[derive(Debug, Default, Deserialize)]
@@ -257,6 +258,19 @@ pub struct ConditionView {
     pub reason: String,
     pub message: String,
     pub last_transition_time: Option<String>,
+}
+
+impl ConditionView {
+    pub fn of(condition: View<'_>) -> Self {
+        let text = |field: &str| condition.text(field).to_owned();
+        Self {
+            kind: text("type"),
+            status: text("status"),
+            reason: text("reason"),
+            message: text("message"),
+            last_transition_time: condition.time("lastTransitionTime").map(|time| time.to_text().to_string()),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -51,6 +51,11 @@ impl<'a> View<'a> {
         self.get(name).unwrap_or_else(empty)
     }
 
+    /// Whether a text, a message, a list or a map has the same bytes in both.
+    pub fn agrees(self, other: View<'_>, name: &str) -> bool {
+        self.bytes(name).0.eq(other.bytes(name).0)
+    }
+
     pub fn has(self, name: &str) -> bool {
         self.value(name).is_some()
     }

@@ -63,17 +63,24 @@ fn selects(service: View<'_>, pod: &Object) -> bool {
 
 /// Whether anything has changed that an endpoint says.
 fn matters(change: &Change<'_>, previous: &Object, current: &Object) -> bool {
-    let seen = |object: &Object| {
-        let view = change.view(object)?;
-        let (spec, status) = (view.at("spec"), view.at("status"));
-        let texts = [spec.text("nodeName"), spec.text("hostname"), spec.text("subdomain"), status.text("podIP")];
-        let ips: Vec<String> = status.items("podIPs").map(|ip| ip.text("ip").to_owned()).collect();
-        let is_done = matches!(status.text("phase"), "Succeeded" | "Failed");
-        let ready = status.items("conditions").find(|condition| condition.text("type") == "Ready");
-        let ready = ready.is_some_and(|condition| condition.text("status") == "True");
-        Some((texts.map(str::to_owned), ips, is_done, ready, object.is_deleting()))
+    let (Some(before), Some(after)) = (change.view(previous), change.view(current)) else { return true };
+    if previous.is_deleting() != current.is_deleting() || previous.labels() != current.labels() {
+        return true;
+    }
+    let of_spec = |pod: View<'_>| {
+        let spec = pod.at("spec");
+        ["nodeName", "hostname", "subdomain"].map(|field| spec.text(field).to_owned())
     };
-    previous.labels() != current.labels() || seen(previous) != seen(current)
+    if !before.agrees(after, "spec") && of_spec(before) != of_spec(after) {
+        return true;
+    }
+    let of_status = |status: View<'_>| {
+        let ready = status.items("conditions").find(|condition| condition.text("type") == "Ready");
+        let is_ready = ready.is_some_and(|condition| condition.text("status") == "True");
+        (is_ready, matches!(status.text("phase"), "Succeeded" | "Failed"))
+    };
+    let (before, after) = (before.at("status"), after.at("status"));
+    ["podIP", "podIPs"].iter().any(|field| !before.agrees(after, field)) || of_status(before) != of_status(after)
 }
 
 /// The pods of a namespace that a selector selects, by name.

@@ -106,6 +106,12 @@ impl<'a> Change<'a> {
         self.previous.into_iter().chain(self.current)
     }
 
+    /// Whether it was there before and its spec has the same bytes now.
+    pub fn keeps_spec(&self) -> bool {
+        let views = self.previous.and_then(|object| self.view(object)).zip(self.current.and_then(|o| self.view(o)));
+        views.is_some_and(|(before, after)| before.agrees(after, "spec"))
+    }
+
     /// A state, to be read field by field. `None` for a custom resource.
     pub fn view<'b>(&self, object: &'b Object) -> Option<View<'b>> {
         Some(View::new(&object.bytes, self.storage.shape.message()?))

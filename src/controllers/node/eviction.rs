@@ -72,6 +72,9 @@ impl Controller for TaintEviction {
             }
             return;
         }
+        if change.keeps_spec() {
+            return;
+        }
         let read = |pod: &Object| {
             let spec = change.view(pod)?.at("spec");
             let tolerations: Vec<_> = spec
