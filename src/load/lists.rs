@@ -1,5 +1,7 @@
 //! Long lists in every form.
 
+use futures_util::future::try_join_all;
+
 use super::child::{Child, Who};
 use super::connection::{Ask, PROTOBUF};
 use super::error::Result;
@@ -9,6 +11,8 @@ use crate::base::clock::Clock;
 const MEGABYTE: f64 = 1e6;
 /// Lists of each form.
 const ROUNDS: u32 = 3;
+/// Lists at once, where that is measured.
+const AT_ONCE: usize = 8;
 
 /// Lists all pods, of which there are `count`. What a core can do is told by the server's own time.
 pub async fn measure(child: &Child, count: usize, clock: &Clock, report: &mut Report) -> Result<()> {
@@ -21,7 +25,26 @@ pub async fn measure(child: &Child, count: usize, clock: &Clock, report: &mut Re
     list(child, clock, report, "JSON, gzip (packed)", Ask { gzip: true, ..Ask::get("/api/v1/pods") }, None).await?;
     list(child, clock, report, "Table", Ask::get("/api/v1/pods").accepting(table), None).await?;
     let only_metadata = Ask::get("/api/v1/pods").accepting(metadata);
-    list(child, clock, report, "PartialObjectMetadata, protobuf", only_metadata, None).await
+    list(child, clock, report, "PartialObjectMetadata, protobuf", only_metadata, None).await?;
+    at_once(child, clock, report, "JSON", Ask::get("/api/v1/pods")).await?;
+    at_once(child, clock, report, "protobuf", Ask::get("/api/v1/pods").accepting(PROTOBUF)).await
+}
+
+/// Lists by several at once: what the server takes for them above rest.
+async fn at_once(child: &Child, clock: &Clock, report: &mut Report, what: &str, ask: Ask) -> Result<()> {
+    let mut connections = Vec::with_capacity(AT_ONCE);
+    for _ in 0..AT_ONCE {
+        connections.push(child.connect(Who::Administrator).await?);
+    }
+    child.forget_peak()?;
+    let (before, began) = (child.usage()?, clock.instant());
+    let bytes = try_join_all(connections.iter().map(|connection| connection.drain(ask.clone()))).await?;
+    let (after, wall) = (child.usage()?, clock.instant() - began);
+    let peak = after.peak.saturating_sub(before.resident) as f64 / MEGABYTE;
+    let each = bytes[0] as f64 / MEGABYTE;
+    let note = format!("{each:.1} MB each in {:.2} s", wall.as_secs_f64());
+    report.row_with(&format!("{what}, {AT_ONCE} at once"), peak, "MB above rest", Some(Aim::AtMost(100.0)), &note);
+    Ok(())
 }
 
 async fn list(child: &Child, clock: &Clock, report: &mut Report, what: &str, ask: Ask, aim: Option<f64>) -> Result<()> {
