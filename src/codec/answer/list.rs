@@ -49,8 +49,7 @@ enum Stage {
 enum Form {
     Json(Option<Indenter>),
     Yaml(Box<Emitter>),
-    /// Messages that are made of the items; empty when the items are messages themselves.
-    Protobuf(std::vec::IntoIter<Vec<u8>>),
+    Protobuf,
     Cbor,
 }
 
@@ -67,7 +66,7 @@ impl Subject {
         let form = match style.representation.media {
             Media::Json => Form::Json(style.representation.pretty.then(Indenter::default)),
             Media::Yaml => Form::Yaml(Box::default()),
-            Media::Protobuf => Form::Protobuf(Vec::new().into_iter()),
+            Media::Protobuf => Form::Protobuf,
             Media::Cbor => Form::Cbor,
         };
         let total = items.len();
@@ -123,7 +122,7 @@ impl<T: Item> List<T> {
         match self.form {
             Form::Json(_) => self.json_head(),
             Form::Yaml(_) => self.yaml_head()?,
-            Form::Protobuf(_) => self.protobuf_head()?,
+            Form::Protobuf => self.protobuf_head()?,
             Form::Cbor => self.cbor_head(),
         }
         Ok(())
@@ -144,12 +143,13 @@ impl<T: Item> List<T> {
                 self.buffer.extend_from_slice(emitter.take().as_bytes());
                 Ok(())
             }
-            Form::Protobuf(made) => {
-                let number =
-                    if self.style.representation.view == Shown::MetadataList(MetaVersion::V1beta1) { 1 } else { 2 };
-                match made.next() {
-                    Some(message) => put_bytes(&mut self.buffer, number, &message),
-                    None => put_bytes(&mut self.buffer, number, item.raw()),
+            Form::Protobuf => {
+                match style.representation.view {
+                    Shown::Whole => put_bytes(&mut self.buffer, 2, item.raw()),
+                    view => {
+                        let number = if view == Shown::MetadataList(MetaVersion::V1beta1) { 1 } else { 2 };
+                        put_bytes(&mut self.buffer, number, &subject.metadata_message(item.kept())?);
+                    }
                 }
                 Ok(())
             }
@@ -178,7 +178,7 @@ impl<T: Item> List<T> {
                 self.buffer.extend_from_slice(line_end);
             }
             Form::Yaml(_) => self.yaml_tail()?,
-            Form::Protobuf(_) => self.protobuf_tail()?,
+            Form::Protobuf => self.protobuf_tail()?,
             Form::Cbor => self.cbor_tail()?,
         }
         Ok(())
@@ -280,16 +280,13 @@ impl<T: Item> List<T> {
     /// The envelope up to the items; all lengths are known before the first byte goes out.
     fn protobuf_head(&mut self) -> Result<(), Malformed> {
         let field = |length: usize| 1 + varint_len(length as u64) + length;
-        let whole = self.style.representation.view == Shown::Whole;
-        if !whole {
-            let made: Result<Vec<_>, _> =
-                self.items.as_slice().iter().map(|item| self.subject.metadata_message(item.kept())).collect();
-            self.form = Form::Protobuf(made?.into_iter());
+        let mut items = 0;
+        for item in self.items.as_slice() {
+            items += field(match self.style.representation.view {
+                Shown::Whole => item.raw().len(),
+                _ => self.subject.metadata_length(item.kept())?,
+            });
         }
-        let items: usize = match &self.form {
-            Form::Protobuf(made) if !whole => made.as_slice().iter().map(|message| field(message.len())).sum(),
-            _ => self.items.as_slice().iter().map(|item| field(item.raw().len())).sum(),
-        };
         let meta = self.meta.message()?;
         let (api_version, kind) = self.kind();
         let prefix = Envelope::prefix(api_version, kind, field(meta.len()) + items);

@@ -9,7 +9,7 @@ use crate::codec::negotiate::accept::{MetaVersion, Shown};
 use crate::codec::protobuf::view::View;
 use crate::codec::protobuf::{encode, scan};
 use crate::codec::table::row::Row;
-use crate::codec::wire::{Malformed, put_bytes};
+use crate::codec::wire::{Malformed, put_bytes, varint_len};
 use crate::model::object;
 use crate::model::value::Value;
 use crate::schema::resource::Shape;
@@ -74,6 +74,18 @@ impl Subject {
             }
         }
         Ok(out)
+    }
+
+    /// How long that message is. That of a custom resource is made to be measured, and made again to be sent: a list of
+    /// many costs time rather than memory.
+    pub(super) fn metadata_length(&self, raw: &[u8]) -> Result<usize, Malformed> {
+        Ok(match &self.shape {
+            Shape::Builtin(_) => {
+                let length = self.shown_metadata(raw)?.len();
+                1 + varint_len(length as u64) + length
+            }
+            Shape::Custom(_) => self.metadata_message(raw)?.len(),
+        })
     }
 
     /// The metadata without what is hidden when it is shown alone.
