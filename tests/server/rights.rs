@@ -103,7 +103,7 @@ fn escalate_bind_impersonate_approve_sign_proxy_and_tokens_are_rights_of_their_o
 fn escalates(server: &Server) {
     let role = "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: power, namespace: default}, \
                 rules: [{apiGroups: [''], resources: [secrets], verbs: [get]}]}";
-    let binding = "create rolebinding mine --clusterrole=system:aggregate-to-edit --user=joe --as joe";
+    let binding = "create rolebinding mine --clusterrole=system:aggregate-to-view --user=joe --as joe";
     let refused = "is attempting to grant RBAC permissions not currently held";
     let said = fed(server, "create --as joe -f -", role);
     assert!(said.contains(refused), "{said}");
@@ -114,7 +114,7 @@ fn escalates(server: &Server) {
     eventually("created", || fed(server, "create --as joe -f -", role));
     let said = server.refused(binding);
     assert!(said.contains(refused), "{said}");
-    let bind = "{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: ['system:aggregate-to-edit'], verbs: [bind]}";
+    let bind = "{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: ['system:aggregate-to-view'], verbs: [bind]}";
     grant(server, "binder", bind);
     eventually("created", || told(&server.output(binding)));
     let said = server.refused("create rolebinding more --clusterrole=cluster-admin --user=joe --as joe");
