@@ -269,7 +269,8 @@ fn http(bounds: Bounds) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.header_read)
+        // It counts from the last answer on, so it bounds rest as well; who never asked is not waited for so long.
+        .header_read_timeout(bounds.idle)
         .max_buf_size(bounds.headers)
         .max_headers(bounds.header_count)
         .keep_alive(true);
@@ -407,7 +408,7 @@ mod tests {
         let begun = tokio::time::Instant::now();
         let mut bytes = Vec::new();
         let _ = reader.read_to_end(&mut bytes).await;
-        assert!(begun.elapsed() <= BOUNDS.header_read + Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() <= BOUNDS.header_read + BOUNDS.handshake, "{:?}", begun.elapsed());
         serving.await.expect("it ends");
         dripping.abort();
     }
@@ -421,6 +422,22 @@ mod tests {
             serving.await.expect("it ends");
             assert!(begun.elapsed() <= BOUNDS.header_read + BOUNDS.handshake, "{http2}: {:?}", begun.elapsed());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_asked_may_rest_longer_than_a_stranger() {
+        let (mut client, serving) = open(false, Answers::default());
+        for _ in 0..2 {
+            client.write_all(b"GET / HTTP/1.1\r\nhost: s\r\n\r\n").await.expect("open");
+            let mut answer = [0; 1024];
+            let length = client.read(&mut answer).await.expect("an answer");
+            assert!(answer[..length].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..length]));
+            tokio::time::sleep(BOUNDS.idle - Duration::from_secs(5)).await;
+        }
+        let begun = tokio::time::Instant::now();
+        said(&mut client).await;
+        assert!(begun.elapsed() <= BOUNDS.idle + BOUNDS.handshake, "{:?}", begun.elapsed());
+        serving.await.expect("it ends");
     }
 
     #[tokio::test(start_paused = true)]
