@@ -69,10 +69,10 @@ impl Trial {
         writes::prepare(&crowd).await?;
         writes::measure(&crowd, self.count, &mut report).await?;
         drop(crowd);
+        let child = if self.pods > 0 { self.at_scale(child, empty, &mut report).await? } else { child };
+        // Last: what it leaves would count as the pods' memory.
         overload::measure(&child, self.others, &self.clock, &mut report).await?;
-        if self.pods > 0 {
-            self.at_scale(child, empty, &mut report).await?;
-        }
+        child.stop().await?;
         Ok(report)
     }
 
@@ -95,8 +95,8 @@ impl Trial {
         Ok(after.resident)
     }
 
-    /// With many pods; `empty` bytes were resident without them.
-    async fn at_scale(&self, child: Child, empty: u64, report: &mut Report) -> Result<()> {
+    /// With many pods; `empty` bytes were resident without them. Gives the server that was started with them.
+    async fn at_scale(&self, child: Child, empty: u64, report: &mut Report) -> Result<Child> {
         let crowd = Crowd::new(&child, self.connections, self.at_once, &self.clock).await?;
         writes::fill(&crowd, self.pods).await?;
         lists::measure(&child, self.pods, &self.clock, report).await?;
@@ -113,7 +113,7 @@ impl Trial {
         report.row("ready, again", child.ready_after.as_secs_f64() * 1e3, "ms", None);
         let each = resident.saturating_sub(empty) as f64 / count as f64;
         report.row("memory of a pod", each, "bytes", Some(Aim::AtMost(1.3 * size + 300.0)));
-        child.stop().await
+        Ok(child)
     }
 
     /// Half of the writes over what a file has already were durable within this time, in microseconds.
