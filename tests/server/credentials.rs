@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -16,13 +15,11 @@ use monokube::pki::authority::{Authority, Leaf, Usage, Wanted};
 use monokube::pki::key::Key;
 
 use super::hostile::ask;
-use super::rig::Server;
+use super::rig::{Server, eventually};
 use super::site::{Asked, Site};
 
 const QUIET: &[&str] = &["--scheduler=false", "--controllers=namespace,serviceaccount"];
 const SIGNATURE: &str = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\n";
-/// How long an issuer may stay unknown, on a machine that compiles beside it.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One who issues tokens.
 pub struct Issuer {
@@ -92,14 +89,6 @@ fn who(server: &Server, token: &str) -> String {
     let user = &body["status"]["userInfo"];
     let groups = user["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>();
     format!("{} {}", user["username"].as_str().unwrap_or("-"), groups.join(","))
-}
-
-/// An issuer is looked up at some time: asked again until it is there.
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what}");
-    }
 }
 
 /// `alg: none`, key confusion, wrong keys, wrong times, wrong audiences, huge and nested claims: each is nobody.

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use monokube::base::clock::Clock;
 use monokube::base::entropy::Entropy;
@@ -12,20 +11,10 @@ use monokube::pki::authority::{Authority, Leaf, Usage, Wanted};
 use monokube::pki::kubeconfig::Kubeconfig;
 
 use super::hostile::ask;
-use super::rig::{Server, ends, told};
+use super::rig::{Server, ends, eventually, told};
 use super::site::Site;
 
 const SIGNATURE: &str = "apiVersion: apiserver.config.k8s.io/v1\nkind: ";
-/// How long a file may stay unnoticed, on a machine that compiles beside it.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What is read anew is read at some time: asked again until it is.
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what}");
-    }
-}
 
 fn authority(name: &str) -> Authority {
     Authority::create(name, None, &Clock::machine(), &Entropy::machine()).expect("an authority")

@@ -5,10 +5,27 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a server may take to be ready, on a machine that compiles beside it.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is read, seen or looked up at some time: asked again until it is so.
+pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+    answers(what, holds, |holds| *holds);
+}
+
+/// The same of an answer that can be told when it never suits.
+pub fn answers<T: std::fmt::Debug>(what: &str, ask: impl Fn() -> T, suits: impl Fn(&T) -> bool) {
+    let begun = Instant::now();
+    loop {
+        let answer = ask();
+        if suits(&answer) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what}: {answer:?}");
+    }
+}
 
 /// Killed when it is dropped.
 pub struct Server {

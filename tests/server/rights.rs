@@ -1,15 +1,11 @@
 //! Rights that are worth more than they seem: each is its own check, and nobody gets one by having another.
 
-use std::time::{Duration, Instant};
-
 use super::hostile::ask;
-use super::rig::{Server, told};
+use super::rig::{Server, answers, told};
 
 const QUIET: &[&str] = &["--scheduler=false", "--controllers=namespace,serviceaccount"];
 const TOKENS: &str = "joe-token,joe,1,\"staff\"\n";
 const JOE: &str = "Authorization: Bearer joe-token";
-/// How long a right may take to be known, on a machine that compiles beside it.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What joe may do from the beginning: write all that the dangerous rights are about.
 const WRITER: &str = "
@@ -68,14 +64,7 @@ fn grant(server: &Server, name: &str, rule: &str) {
 
 /// Authorizers learn of a role at some time: asked again until the answer has this in it.
 fn eventually(expected: &str, ask: impl Fn() -> String) {
-    let begun = Instant::now();
-    loop {
-        let said = ask();
-        if said.contains(expected) {
-            return;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{expected}: {said}");
-    }
+    answers(expected, ask, |said| said.contains(expected));
 }
 
 #[test]
