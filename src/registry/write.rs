@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::core::{Current, Done, Registry, Step, rules, storage};
 use super::custom::objects;
+use super::hooks::Wish;
 use super::meta;
 use super::options::WriteOptions;
 use super::request::{Address, Caller, Written};
@@ -54,7 +55,7 @@ impl Registry {
         self.own(caller, at, None, &mut body, options);
         self.admit(caller, at, Operation::Create, Some(&mut body), None, options).await?;
         warn_owners(caller, &mut body, true);
-        self.hooks.confirm(self, &caller.user, at, &body, None).await?;
+        self.hooks.confirm(&self.wish(caller, at, &body, None)).await?;
         if !generates(&body) {
             return self.create_once(caller, at, body, options).await;
         }
@@ -137,7 +138,7 @@ impl Registry {
         warnings.drain(..).for_each(|text| caller.warn(text));
         strategy::prepare_create(cx, rules, value);
         refuse(at, value, &strategy::validate_create(cx, rules, value, message, at.resource.namespaced))?;
-        refuse(at, value, &self.hooks.unauthorized(self, &caller.user, at, value, None))?;
+        refuse(at, value, &self.hooks.unauthorized(&self.wish(caller, at, value, None)))?;
         (rules.warn)(cx, &At::new(value, message), None, &mut warnings);
         warnings.into_iter().for_each(|text| caller.warn(text));
         (rules.canonicalize)(value);
@@ -216,7 +217,7 @@ impl Registry {
         self.admit(caller, at, Operation::Update, Some(&mut new), Some(&live), options).await?;
         warn_owners(caller, &mut new, true);
         let mut value = convert::to_storage(&at.resource, new);
-        self.hooks.confirm(self, &caller.user, at, &value, Some(&current.value)).await?;
+        self.hooks.confirm(&self.wish(caller, at, &value, Some(&current.value))).await?;
         versions_agree(at, rules, &mut value, &current.value)?;
         meta::place(&mut value, &at.resource, &at.namespace)?;
         match objects::definition(&at.resource) {
@@ -272,7 +273,7 @@ impl Registry {
         self.admit(caller, at, Operation::Create, Some(&mut new), None, options).await?;
         warn_owners(caller, &mut new, true);
         let mut value = convert::to_storage(&at.resource, new);
-        self.hooks.confirm(self, &caller.user, at, &value, None).await?;
+        self.hooks.confirm(&self.wish(caller, at, &value, None)).await?;
         meta::init(&mut value, cx.now, &self.entropy, rules.literal_generate_name);
         if at.subresource.is_empty() {
             claims.push(self.hooks.begin_create(self, at, &mut value, options.is_dry_run()).await?);
@@ -282,6 +283,10 @@ impl Registry {
         let served = convert::shown(&at.resource, &value);
         self.validate_admission(caller, at, Operation::Create, Some(&served), None, options).await?;
         Ok(Step::Put { value, ttl: self.hooks.ttl(&at.resource) })
+    }
+
+    fn wish<'a>(&'a self, caller: &'a Caller, at: &'a Address, new: &'a Value, old: Option<&'a Value>) -> Wish<'a> {
+        Wish { registry: self, user: &caller.user, at, new, old }
     }
 
     /// 403 unless the caller, who was let in to update or to patch, may also create.
@@ -348,7 +353,7 @@ impl Registry {
         errors.extend(strategy::validate_update(cx, rules, part, (new, old), message, at.resource.namespaced));
         refuse(at, new, &errors)?;
         if part.is_none() {
-            refuse(at, new, &self.hooks.unauthorized(self, &caller.user, at, new, Some(old)))?;
+            refuse(at, new, &self.hooks.unauthorized(&self.wish(caller, at, new, Some(old))))?;
         }
         let mut warnings = Vec::new();
         let (now, before) = (At::new(new, message), At::new(old, message));

@@ -43,15 +43,26 @@ pub enum Grace {
     Seconds(i64),
 }
 
+/// What a user wants to write.
+#[derive(Clone, Copy)]
+pub struct Wish<'a> {
+    pub registry: &'a Registry,
+    pub user: &'a User,
+    pub at: &'a Address,
+    pub new: &'a Value,
+    /// Of an update.
+    pub old: Option<&'a Value>,
+}
+
 /// What a kind does. Objects are sparse values of the storage version.
 #[async_trait]
 pub trait KindHooks: Send + Sync {
     /// (group, plural)
     fn resource(&self) -> (&'static str, &'static str);
 
-    /// Whether this user may give away what the object gives: (new, old), before it is prepared and validated. Of a create
-    /// the name may not be there yet.
-    async fn confirm(&self, _: &Registry, _: &User, _: &Address, _new: &Value, _old: Option<&Value>) -> Result<()> {
+    /// Whether the user may give away what the object gives, before it is prepared and validated. Of a create the name may
+    /// not be there yet.
+    async fn confirm(&self, _: &Wish<'_>) -> Result<()> {
         Ok(())
     }
 
@@ -75,8 +86,8 @@ pub trait KindHooks: Send + Sync {
         FieldErrors::new()
     }
 
-    /// What this user may not write of an object that is right otherwise, nor of a new one: (new, old).
-    fn unauthorized(&self, _: &Registry, _: &User, _new: &Value, _old: Option<&Value>) -> FieldErrors {
+    /// What the user may not write of an object that is right otherwise, nor of a new one.
+    fn unauthorized(&self, _: &Wish<'_>) -> FieldErrors {
         FieldErrors::new()
     }
 
@@ -149,16 +160,9 @@ impl Hooks {
         self.0.get(shelf).map(AsRef::as_ref)
     }
 
-    pub async fn confirm(
-        &self,
-        registry: &Registry,
-        user: &User,
-        at: &Address,
-        new: &Value,
-        old: Option<&Value>,
-    ) -> Result<()> {
-        match self.of(&at.resource).filter(|_| at.subresource.is_empty()) {
-            Some(kind) => kind.confirm(registry, user, at, new, old).await,
+    pub async fn confirm(&self, wish: &Wish<'_>) -> Result<()> {
+        match self.of(&wish.at.resource).filter(|_| wish.at.subresource.is_empty()) {
+            Some(kind) => kind.confirm(wish).await,
             None => Ok(()),
         }
     }
@@ -205,15 +209,8 @@ impl Hooks {
         self.of(&at.resource).map_or_else(FieldErrors::new, |kind| kind.denied(registry, user, at, verb, both))
     }
 
-    pub fn unauthorized(
-        &self,
-        registry: &Registry,
-        user: &User,
-        at: &Address,
-        new: &Value,
-        old: Option<&Value>,
-    ) -> FieldErrors {
-        self.of(&at.resource).map_or_else(FieldErrors::new, |kind| kind.unauthorized(registry, user, new, old))
+    pub fn unauthorized(&self, wish: &Wish<'_>) -> FieldErrors {
+        self.of(&wish.at.resource).map_or_else(FieldErrors::new, |kind| kind.unauthorized(wish))
     }
 
     pub async fn after_delete(&self, registry: &Registry, at: &Address, object: &Object) {

@@ -1,13 +1,12 @@
 //! Who may make admission policies read what: a policy shows its parameters to those who are refused by it, so its writer
 //! must be able to read them.
 
-use super::KindHooks;
+use super::{KindHooks, Wish};
 use crate::auth::authorizer::{Attributes, Chain, Resource};
 use crate::auth::identity::{MASTERS, User};
 use crate::model::field::{FieldError, FieldErrors, Path};
 use crate::model::names::{GroupVersion, GroupVersionKind};
 use crate::model::value::Value;
-use crate::registry::core::Registry;
 use crate::registry::request::Address;
 use crate::schema::catalog::Catalog;
 
@@ -32,14 +31,15 @@ impl KindHooks for ParamKinds {
         (GROUP, self.resource)
     }
 
-    fn unauthorized(&self, registry: &Registry, user: &User, new: &Value, old: Option<&Value>) -> FieldErrors {
+    fn unauthorized(&self, wish: &Wish<'_>) -> FieldErrors {
+        let Wish { registry, user, new, old, .. } = *wish;
         let spec = &new["spec"];
         let field = if self.policies.is_some() { "paramRef" } else { "paramKind" };
         let unchanged = old.is_some_and(|old| {
             let same = |field: &str| old["spec"][field] == spec[field];
             same(field) && (self.policies.is_none() || same("policyName") && spec[field]["selector"].is_null())
         });
-        if !spec[field].is_object() || unchanged || user.groups.iter().any(|group| group == MASTERS) {
+        if !spec[field].is_object() || unchanged || user.is_in(MASTERS) {
             return FieldErrors::new();
         }
         let catalog = registry.catalog.load();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::KindHooks;
+use super::{KindHooks, Wish};
 use crate::auth::authorizer::{Attributes, Resource as Asked};
-use crate::auth::identity::{MASTERS, User};
+use crate::auth::identity::MASTERS;
 use crate::auth::rbac::{Rbac, Rule};
 use crate::model::names::GroupResource;
 use crate::model::object;
@@ -42,19 +42,13 @@ impl KindHooks for Granting {
         (GROUP, self.resource)
     }
 
-    async fn confirm(
-        &self,
-        registry: &Registry,
-        user: &User,
-        at: &Address,
-        new: &Value,
-        old: Option<&Value>,
-    ) -> Result<()> {
-        if user.groups.iter().any(|group| group == MASTERS) {
+    async fn confirm(&self, wish: &Wish<'_>) -> Result<()> {
+        let Wish { registry, user, at, new, old } = *wish;
+        if user.is_in(MASTERS) {
             return Ok(());
         }
         let (roles, is_upkeep) = (!self.resource.ends_with("bindings"), old.is_some_and(|old| is_upkeep(new, old)));
-        if is_upkeep || (roles && self.may_escalate(registry, user, at, old.is_none()).await) {
+        if is_upkeep || (roles && self.may_escalate(wish).await) {
             return Ok(());
         }
         let forbidden = |why: String| Status::forbidden(&at.resource.name, object::name(new), why);
@@ -62,7 +56,7 @@ impl KindHooks for Granting {
             Rule::all_of(new)
         } else {
             let role = &new["roleRef"];
-            if self.may_bind(registry, user, at, role).await {
+            if self.may_bind(wish, role).await {
                 return Ok(());
             }
             rules_of(registry, &at.namespace, role).await?
@@ -81,21 +75,21 @@ impl KindHooks for Granting {
 }
 
 impl Granting {
-    async fn may_escalate(&self, registry: &Registry, user: &User, at: &Address, creates: bool) -> bool {
+    async fn may_escalate(&self, Wish { registry, user, at, old, .. }: &Wish<'_>) -> bool {
         let asked = Asked {
             group: GROUP,
             version: ANY_VERSION,
             resource: self.resource,
             namespace: &at.namespace,
             // The path of a create has no name.
-            name: if creates { "" } else { &at.name },
+            name: if old.is_none() { "" } else { &at.name },
             ..Asked::default()
         };
         registry.authorizer.authorize(&Attributes::resource(user, "escalate", asked)).await.is_allowed()
     }
 
     /// The right is asked for where the binding is, so that it may be given for a namespace.
-    async fn may_bind(&self, registry: &Registry, user: &User, at: &Address, role: &Value) -> bool {
+    async fn may_bind(&self, Wish { registry, user, at, .. }: &Wish<'_>, role: &Value) -> bool {
         let Some(resource) = plural(role) else { return false };
         let asked = Asked {
             group: role["apiGroup"].as_str().unwrap_or(""),
