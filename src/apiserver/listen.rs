@@ -256,6 +256,10 @@ where
                 serving.as_mut().graceful_shutdown();
             }
             () = tokio::time::sleep(patience) => if connection.rests_since(come) {
+                // Over HTTP/1.1 a stranger has nothing to finish.
+                if come == 0 && !speaks_http2 {
+                    return;
+                }
                 serving.as_mut().graceful_shutdown();
                 let _ = tokio::time::timeout(bounds.handshake, serving).await;
                 return;
@@ -408,7 +412,7 @@ mod tests {
         let begun = tokio::time::Instant::now();
         let mut bytes = Vec::new();
         let _ = reader.read_to_end(&mut bytes).await;
-        assert!(begun.elapsed() <= BOUNDS.header_read + BOUNDS.handshake, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() <= BOUNDS.header_read + Duration::from_secs(1), "{:?}", begun.elapsed());
         serving.await.expect("it ends");
         dripping.abort();
     }
