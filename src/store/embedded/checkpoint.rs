@@ -1,6 +1,8 @@
 //! When the log is copied into the database. Most of it is copied aside, while commits go on; the writer itself only
 //! copies the rest, so that the log can begin anew and does not grow without end.
 
+use super::database::PAGE;
+
 /// Bytes in the log at which copying begins. Estimated, as all numbers here.
 const BEGIN: u64 = 6 << 20;
 /// What the writer copies itself: a few milliseconds.
@@ -8,7 +10,7 @@ const REST: u64 = 1 << 20;
 /// So often the log is copied aside in a row; if commits come faster than that, the writer copies the rest, however much.
 const ASIDE: u32 = 3;
 /// A page of the database and its header in the log.
-const FRAME: u64 = 4096 + 24;
+const FRAME: u64 = PAGE + 24;
 
 /// What there is to do about the log.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ impl Log {
     /// Notes a transaction that changed `entries` with so many bytes of keys and values.
     pub fn grew(&mut self, entries: usize, bytes: usize) {
         // A page for each entry's place in a tree, and a few for the trees' roots and the revision.
-        let pages = entries as u64 + 3 + bytes as u64 / 4096;
+        let pages = entries as u64 + 3 + bytes as u64 / PAGE;
         self.length += pages * FRAME;
         self.since += pages * FRAME;
     }

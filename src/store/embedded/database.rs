@@ -16,6 +16,8 @@ use crate::store::contract::{Change, Commit, Entry, Expect, StoreError};
 const APPLICATION: i64 = 0x6d6b_7562;
 /// Of the schema. A greater one was written by a newer program.
 const FORMAT: i64 = 1;
+/// Bytes of a page: a pod is mostly in one, and is not cut into several that are written each for itself.
+pub const PAGE: u64 = 8192;
 /// Statements kept prepared by each connection.
 const STATEMENTS: usize = 16;
 /// How long a lock is waited for; only another program that looks into the database ever holds one.
@@ -103,7 +105,7 @@ impl Database {
         let number = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
         let tables = number("SELECT count(*) FROM sqlite_schema")?;
         if tables == 0 {
-            self.connection.execute_batch("PRAGMA page_size = 4096;")?;
+            self.connection.execute_batch(&format!("PRAGMA page_size = {PAGE};"))?;
         } else if number("PRAGMA application_id")? != APPLICATION {
             return Err(StoreError::Damaged("not a store of monokube".to_owned()));
         } else if number("PRAGMA user_version")? != FORMAT {
