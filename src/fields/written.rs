@@ -5,6 +5,8 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use memchr::memmem;
+
 use super::set::{Node, Set};
 use super::typed::{Map, Relation, Type};
 use crate::codec::json::parse::{Parser, Token, Unreadable};
@@ -14,7 +16,14 @@ type Read<T> = Result<T, Unreadable>;
 
 /// Whether the text has a member of the set. What cannot be read may have any.
 pub fn touches(text: &str, set: &Set) -> bool {
-    !set.is_empty() && any(text, set, &|is_member| is_member)
+    !set.is_empty() && may_lead_to(text, set) && any(text, set, &|is_member| is_member)
+}
+
+/// Whether a first step of the set stands anywhere in the text: of a change of the status, who wrote the spec knows nothing.
+fn may_lead_to(text: &str, set: &Set) -> bool {
+    let stands = |node| memmem::find(text.as_bytes(), key(node).as_bytes()).is_some();
+    // A step may be written in other words.
+    text.contains('\\') || set.nodes().iter().any(stands)
 }
 
 /// Whether the text has all members of the set.
