@@ -41,6 +41,16 @@ impl Options {
         Self { is_pod: true, ..Self::of_template(old) }
     }
 
+    /// What the checks of annotations ask of a pod whose spec is left as it is.
+    pub fn of_status(old: &At) -> Self {
+        Self {
+            is_pod: true,
+            bad_deletion_cost: has_bad_deletion_cost(&old.at("metadata")),
+            comparing_tolerations: has_comparing_tolerations(&old.at("spec")),
+            ..Self::default()
+        }
+    }
+
     fn of(spec: &At, meta: &At) -> Self {
         let context = spec.at("securityContext");
         let user_namespaces = spec.has("hostUsers") && !spec.at("hostUsers").bool();
@@ -48,7 +58,7 @@ impl Options {
             || container_values(spec.value()).any(|c| c["volumeDevices"].as_array().is_some_and(|d| !d.is_empty()));
         Self {
             is_pod: false,
-            bad_deletion_cost: !annotations::is_deletion_cost_right(&meta.at("annotations")),
+            bad_deletion_cost: has_bad_deletion_cost(meta),
             bad_selector_values: has_bad_affinity_selector(spec),
             bad_node_affinity_values: has_bad_required_value(spec),
             bad_spread_selectors: has_bad_spread_selector(spec),
@@ -60,10 +70,7 @@ impl Options {
             restarting_resize_of_init: has_restarting_resize_of_init(spec),
             devices_with_user_namespaces: user_namespaces && with_devices(),
             host_network_with_user_namespaces: user_namespaces && spec.at("hostNetwork").bool(),
-            comparing_tolerations: spec
-                .at("tolerations")
-                .items()
-                .any(|t| matches!(t.at("operator").str(), "Lt" | "Gt")),
+            comparing_tolerations: has_comparing_tolerations(spec),
         }
     }
 }
@@ -73,6 +80,14 @@ fn fails(check: impl FnOnce(&mut FieldErrors)) -> bool {
     let mut errs = FieldErrors::new();
     check(&mut errs);
     !errs.is_empty()
+}
+
+fn has_bad_deletion_cost(meta: &At) -> bool {
+    !annotations::is_deletion_cost_right(&meta.at("annotations"))
+}
+
+fn has_comparing_tolerations(spec: &At) -> bool {
+    spec.at("tolerations").items().any(|t| matches!(t.at("operator").str(), "Lt" | "Gt"))
 }
 
 fn has_bad_affinity_selector(spec: &At) -> bool {

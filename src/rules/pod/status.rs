@@ -52,7 +52,7 @@ pub fn prepare(_: &Cx, new: &mut Value, old: &Value) {
 }
 
 pub fn validate(_: &Cx, new: &At, old: &At, errs: &mut FieldErrors) {
-    let options = Options::of_pod(Some(old));
+    let options = Options::of_status(old);
     object_meta_update(&new.at("metadata"), &old.at("metadata"), true, errs);
     annotations_update(new, old, &options, errs);
     let (spec, spec_before) = (new.at("spec"), old.at("spec"));
