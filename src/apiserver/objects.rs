@@ -64,7 +64,7 @@ pub fn served(resource: &Resource, object: Arc<Object>) -> Result<Served> {
     };
     let value = object.to_value(&storage.shape).map_err(Status::internal)?;
     let value = convert::to_served(resource, value);
-    let raw = object::encode(&value, &resource.shape, &resource.kind, None).map_err(Status::internal)?;
+    let raw = object::encode(&value, &resource.shape, &resource.kind).map_err(Status::internal)?;
     Ok(Served::Converted { raw, kept: object })
 }
 

@@ -265,7 +265,7 @@ impl Object {
             return Ok(tree);
         }
         match (self.form, shape) {
-            (Form::Protobuf, Shape::Builtin(message)) => tree::to_value(&self.bytes, message),
+            (Form::Protobuf, Shape::Builtin(message)) => tree::of_whole(&self.bytes, message),
             (Form::Protobuf, Shape::Custom(_)) => Err(Malformed::Form),
             (Form::Json, _) => coding::read_custom(&self.bytes).map_err(|_| Malformed::Form),
         }

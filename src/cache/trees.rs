@@ -1,5 +1,5 @@
 //! The trees of a few objects: of those that were just written, and of those that were read to be written again. A new
-//! pod is read by the scheduler, by its binding and by its first status at once; none of them decodes it.
+//! pod is read by the scheduler, by its binding and by its first status at once: each part of it is decoded once for all.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -22,16 +22,22 @@ pub struct Trees(Mutex<State>);
 #[derive(Default)]
 struct State {
     /// Of writes under way, by the store's key.
-    coming: HashMap<String, (Bytes, Value)>,
+    coming: HashMap<String, (Bytes, Own)>,
     /// With the bytes of each.
     kept: VecDeque<(Weak<Object>, usize)>,
     bytes: usize,
 }
 
+/// What this server wrote: its bytes are whole.
+#[derive(Debug, PartialEq)]
+pub struct Own {
+    /// What is read from the bytes, but for the resourceVersion, which is not set; only of objects that cannot be read late.
+    pub tree: Option<Value>,
+}
+
 impl Trees {
-    /// This value is about to be stored under `key` as these bytes. It must be what is read from them, but for the
-    /// resourceVersion, which is not set.
-    pub fn announce(&self, key: &str, stored: &Bytes, value: Value) {
+    /// These bytes are about to be stored under `key`.
+    pub fn announce(&self, key: &str, stored: &Bytes, tree: Option<Value>) {
         if stored.len() > LARGEST {
             return;
         }
@@ -39,7 +45,7 @@ impl Trees {
         if state.coming.len() >= COMING {
             state.coming.clear();
         }
-        state.coming.insert(key.to_owned(), (stored.clone(), value));
+        state.coming.insert(key.to_owned(), (stored.clone(), Own { tree }));
     }
 
     /// What was announced has not been stored.
@@ -50,13 +56,13 @@ impl Trees {
         }
     }
 
-    /// The value that was announced under this key with just these bytes.
-    pub fn arrived(&self, key: &str, stored: &[u8]) -> Option<Value> {
+    /// What was announced under this key with just these bytes.
+    pub fn arrived(&self, key: &str, stored: &[u8]) -> Option<Own> {
         let mut state = self.lock();
         if *state.coming.get(key)?.0 != *stored {
             return None;
         }
-        state.coming.remove(key).map(|(_, value)| value)
+        state.coming.remove(key).map(|(_, own)| own)
     }
 
     /// Keeps an object's tree for the next readers, and forgets the oldest ones for it.
@@ -104,13 +110,14 @@ mod tests {
     fn an_announced_tree_belongs_to_just_those_bytes() {
         let trees = Trees::default();
         let (one, other) = (Bytes::from("one"), Bytes::from("other"));
-        trees.announce("/registry/pods/d/a", &one, json!({"is": "one"}));
+        trees.announce("/registry/pods/d/a", &one, Some(json!({"is": "one"})));
         assert_eq!(trees.arrived("/registry/pods/d/b", b"one"), None);
         assert_eq!(trees.arrived("/registry/pods/d/a", b"other"), None);
         trees.recall("/registry/pods/d/a", &other);
-        assert_eq!(trees.arrived("/registry/pods/d/a", b"one"), Some(json!({"is": "one"})));
+        let own = Own { tree: Some(json!({"is": "one"})) };
+        assert_eq!(trees.arrived("/registry/pods/d/a", b"one"), Some(own));
         assert_eq!(trees.arrived("/registry/pods/d/a", b"one"), None);
-        trees.announce("/registry/pods/d/a", &one, json!({"is": "one"}));
+        trees.announce("/registry/pods/d/a", &one, Some(json!({"is": "one"})));
         trees.recall("/registry/pods/d/a", &one);
         assert_eq!(trees.arrived("/registry/pods/d/a", b"one"), None);
     }

@@ -135,12 +135,18 @@ impl Writer {
 
     /// What this server has just stored is not looked through again.
     fn changed(&self, shelf: &Shelf, key: &str, change: &Changed, value: &[u8]) -> Result<Arc<Object>, Undecodable> {
-        let Some(mut tree) = self.shared.trees.arrived(&change.key, value) else {
+        let Some(own) = self.shared.trees.arrived(&change.key, value) else {
             return self.read(shelf, key, change.revision, value);
         };
         let key = shelf.get_key(key).map_or_else(|| key.into(), |known| known.key.clone());
         let object = Arc::new(stored::own(key, change.revision, value, &shelf.storage)?);
-        object::set_meta(&mut tree, "resourceVersion", change.revision.to_string().into());
+        let tree = match own.tree {
+            Some(mut tree) => {
+                object::set_meta(&mut tree, "resourceVersion", change.revision.to_string().into());
+                tree
+            }
+            None => object.to_value(&shelf.storage.shape)?,
+        };
         self.shared.trees.keep(&object, tree);
         Ok(object)
     }

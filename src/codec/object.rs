@@ -4,27 +4,17 @@ use bytes::Bytes;
 
 use super::json::compact;
 use super::json::parse::{Parser, Token, Unreadable};
-use super::protobuf::encode::{self, Before};
+use super::protobuf::encode;
 use super::protobuf::envelope;
 use super::wire::Malformed;
 use crate::model::names::GroupVersionKind;
 use crate::model::value::{Map, Value};
 use crate::schema::resource::Shape;
 
-/// The bytes of a sparse value: a message, or for a custom resource JSON text with its kind. What the value shares with
-/// the object `before` need not be encoded again.
-pub fn encode(
-    value: &Value,
-    shape: &Shape,
-    kind: &GroupVersionKind,
-    before: Option<Before<'_>>,
-) -> Result<Bytes, Malformed> {
+/// The bytes of a sparse value: a message, or for a custom resource JSON text with its kind.
+pub fn encode(value: &Value, shape: &Shape, kind: &GroupVersionKind) -> Result<Bytes, Malformed> {
     match shape {
-        Shape::Builtin(message) => Ok(match before {
-            Some(before) => encode::encode_change(value, message, before)?,
-            None => encode::encode(value, message)?,
-        }
-        .into()),
+        Shape::Builtin(message) => Ok(encode::encode(value, message)?.into()),
         Shape::Custom(_) => {
             let mut whole = value.clone();
             let fields = whole.as_object_mut().ok_or(Malformed::Form)?;

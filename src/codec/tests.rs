@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::generate;
 use super::json::{decode, write};
-use super::protobuf::{decode as through_serde, encode, scan, tree as from_protobuf};
+use super::protobuf::{check, decode as through_serde, encode, scan, tree as from_protobuf};
 use crate::model::value::{Value, json};
 use crate::schema::discovery;
 use crate::schema::table::{self, Json, MESSAGES, Message};
@@ -56,6 +56,10 @@ fn every_message_round_trips() {
             prop_assert_eq!(&through_serde, &value.opened(), "through serde {}", of.name);
             let again = encode::encode(&back, of).expect("encodes");
             prop_assert_eq!(&again, &raw);
+            let late = from_protobuf::of_whole(&raw.clone().into(), of).expect("decodes");
+            prop_assert_eq!(&encode::encode(&late, of).expect("encodes"), &raw, "unread {}", of.name);
+            prop_assert_eq!(&late, &value, "read late {}", of.name);
+            prop_assert_eq!(&encode::encode(&late, of).expect("encodes"), &raw, "read {}", of.name);
             let text = json_text(&value, of);
             let tree: Value = serde_json::from_str(&text).expect("JSON");
             if of.json == Json::Object {
@@ -96,6 +100,32 @@ fn damaged_bytes_are_refused_without_panic() {
             Ok(())
         })
         .expect("no panic");
+}
+
+/// What was found whole is read without a fault later, and as it would have been read at once.
+#[test]
+fn whole_bytes_can_be_read_late() {
+    let holders = ["v1.Pod", "v1.ControllerRevision", "v1.CustomResourceDefinition", "v1.ServiceAccount", "v1.Event"];
+    for of in MESSAGES.iter().filter(|of| holders.iter().any(|holder| of.name.ends_with(holder))) {
+        let mut runner = TestRunner::new(Config { cases: 512, failure_persistence: None, ..Config::default() });
+        let strategy = (generate::message(of), any::<prop::sample::Index>(), any::<u8>());
+        let result = runner.run(&strategy, |(value, at, byte)| {
+            let mut raw = encode::encode(&value, of).expect("encodes");
+            if !raw.is_empty() {
+                let at = at.index(raw.len());
+                raw[at] = byte;
+            }
+            if check::check(&raw, of).is_ok() {
+                let at_once = from_protobuf::to_value(&raw, of);
+                prop_assert_eq!(from_protobuf::of_whole(&raw.into(), of), at_once.clone());
+                prop_assert!(at_once.is_ok());
+            }
+            Ok(())
+        });
+        if let Err(error) = result {
+            panic!("{}: {error}", of.name);
+        }
+    }
 }
 
 #[test]

@@ -21,8 +21,6 @@ use crate::cache::handle::Cache;
 use crate::cache::object::{Form, Key, Object};
 use crate::cache::stored::{self, Convert};
 use crate::codec::object as coding;
-use crate::codec::protobuf::encode::Before;
-use crate::codec::protobuf::{sparse, tree};
 use crate::fields::written::Fresh;
 use crate::model::object;
 use crate::model::revision::Revision;
@@ -221,7 +219,7 @@ impl Registry {
         if !repeats {
             object::set_meta(&mut value, "resourceVersion", Value::Null);
         }
-        let sealed = Sealed::new(&value, seen, storage)?;
+        let sealed = Sealed::new(&value, storage)?;
         if let Some(seen) = seen.filter(|seen| !delete && sealed.is_same(&seen.object)) {
             return Ok(Ok(Done { object: seen.object.clone(), created: false, deleted: false, before }));
         }
@@ -253,20 +251,13 @@ impl Registry {
 
     /// Tells the cache what it will read of this write.
     fn announce(&self, key: &str, sealed: &Sealed, mut value: Value, storage: &Storage) {
-        match storage.shape {
-            Shape::Builtin(message) => {
-                if sparse::settle(&mut value, message).is_err() {
-                    return;
-                }
-                debug_assert_eq!(Ok(&value), tree::to_value(&sealed.raw, message).as_ref(), "a tree as its bytes say");
-            }
-            Shape::Custom(_) => {
-                value["apiVersion"] = storage.kind.group_version().to_string().into();
-                value["kind"] = storage.kind.kind.as_str().into();
-                debug_assert_eq!(Ok(&value), coding::read_custom(&sealed.raw).as_ref(), "a tree as its text says");
-            }
-        }
-        self.cache.trees().announce(key, &sealed.stored, value);
+        let tree = matches!(storage.shape, Shape::Custom(_)).then(|| {
+            value["apiVersion"] = storage.kind.group_version().to_string().into();
+            value["kind"] = storage.kind.kind.as_str().into();
+            debug_assert_eq!(Ok(&value), coding::read_custom(&sealed.raw).as_ref(), "a tree as its text says");
+            value
+        });
+        self.cache.trees().announce(key, &sealed.stored, tree);
     }
 
     fn entry(&self, at: &Address, storage: &Storage, entry: Entry) -> Result<Current> {
@@ -366,9 +357,8 @@ struct Sealed {
 }
 
 impl Sealed {
-    fn new(value: &Value, seen: Option<&Current>, storage: &Storage) -> Result<Self> {
-        let before = seen.map(|seen| Before { value: &seen.value, raw: &seen.object.bytes });
-        let raw = coding::encode(value, &storage.shape, &storage.kind, before).map_err(Status::internal)?;
+    fn new(value: &Value, storage: &Storage) -> Result<Self> {
+        let raw = coding::encode(value, &storage.shape, &storage.kind).map_err(Status::internal)?;
         let stored = coding::seal(&raw, &storage.shape, &storage.kind);
         Ok(Self { raw, stored })
     }

@@ -174,7 +174,7 @@ pub fn refer(record: &mut Record, value: &Value) {
 pub fn json(value: &Value, shape: &Shape, kind: &GroupVersionKind) -> Option<Vec<u8>> {
     match shape {
         Shape::Builtin(message) => message_json(value, message, &kind.group_version().to_string()),
-        shape => coding::encode(value, shape, kind, None).ok().map(Vec::from),
+        shape => coding::encode(value, shape, kind).ok().map(Vec::from),
     }
 }
 

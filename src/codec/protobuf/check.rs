@@ -1,8 +1,9 @@
-//! Whether a message's bytes are whole: every length, wire type and text in it, down to the last field.
+//! Whether a message's bytes are whole: every length, wire type, text and JSON in it, down to the last field.
 
 use super::MAX_DEPTH;
+use crate::codec::json::parse;
 use crate::codec::wire::{Malformed, Reader, Wire};
-use crate::schema::table::{Field, Message, Shape, Type};
+use crate::schema::table::{Field, Json, Message, Shape, Type};
 
 /// Fails where a reader of this message would. Fields that the message does not know are passed over.
 pub fn check(raw: &[u8], message: &'static Message) -> Result<(), Malformed> {
@@ -17,6 +18,7 @@ fn content(raw: &[u8], message: &'static Message, depth: usize) -> Result<(), Ma
     while let Some((number, value)) = reader.field()? {
         match message.numbered(number) {
             Some(field) if field.shape == Shape::Map => entry(value.bytes()?, field, depth)?,
+            Some(_) if matches!(message.json, Json::Raw | Json::Written) => json(value.bytes()?, message.json)?,
             Some(field) => single(value, field.ty, depth)?,
             None => {}
         }
@@ -45,6 +47,14 @@ fn single(value: Wire<'_>, ty: Type, depth: usize) -> Result<(), Malformed> {
         (Type::Bytes, Wire::Bytes(_)) | (Type::Double, Wire::Fixed64(_)) => Ok(()),
         (Type::Bool | Type::Int32 | Type::Int64, Wire::Varint(_)) => Ok(()),
         _ => Err(Malformed::WireType),
+    }
+}
+
+/// Nothing stands for null. What stays as it was written has been read by nobody.
+fn json(bytes: &[u8], form: Json) -> Result<(), Malformed> {
+    match form {
+        Json::Raw if !bytes.is_empty() => parse::parse(bytes).map(drop).map_err(|_| Malformed::Form),
+        _ => text(bytes),
     }
 }
 

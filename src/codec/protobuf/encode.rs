@@ -5,8 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use smallvec::{SmallVec, smallvec};
 
 use super::MAX_DEPTH;
-use super::decode::{Slots, numbered};
-use crate::codec::wire::{Backward, FIXED64, LENGTH_DELIMITED, Malformed, Reader, VARINT, Wire};
+use crate::codec::wire::{Backward, FIXED64, LENGTH_DELIMITED, Malformed, VARINT};
 use crate::model::duration::Duration;
 use crate::model::time::{Precision, Time};
 use crate::model::value::{Map, Value};
@@ -24,23 +23,6 @@ pub fn encode(value: &Value, message: &'static Message) -> Result<Vec<u8>, Malfo
     Ok(out.finish())
 }
 
-/// An object as it was, and its bytes.
-#[derive(Clone, Copy)]
-pub struct Before<'a> {
-    pub value: &'a Value,
-    pub raw: &'a [u8],
-}
-
-/// The same of an object that was changed: what is shared with the tree before is copied from its bytes.
-pub fn encode_change(value: &Value, message: &'static Message, before: Before<'_>) -> Result<Vec<u8>, Malformed> {
-    let mut out = Backward::with_capacity(before.raw.len() + before.raw.len() / 8);
-    match (value, message.json) {
-        (Value::Object(map), Json::Object) => fields(&mut out, map, message, 0, Some(before))?,
-        _ => content(&mut out, value, message, 0)?,
-    }
-    Ok(out.finish())
-}
-
 /// A message without tag and length.
 fn content(out: &mut Backward, value: &Value, message: &'static Message, depth: usize) -> Result<(), Malformed> {
     if depth > MAX_DEPTH {
@@ -48,8 +30,8 @@ fn content(out: &mut Backward, value: &Value, message: &'static Message, depth: 
     }
     match message.json {
         Json::Object => match value {
-            Value::Object(map) => fields(out, map, message, depth, None),
-            Value::Null => fields(out, &Map::new(), message, depth, None),
+            Value::Object(map) => fields(out, map, message, depth),
+            Value::Null => fields(out, &Map::new(), message, depth),
             _ => Err(Malformed::Form),
         },
         Json::Time => stamp(out, value, Precision::Seconds),
@@ -82,17 +64,15 @@ fn content(out: &mut Backward, value: &Value, message: &'static Message, depth: 
     }
 }
 
-fn fields(
-    out: &mut Backward,
-    map: &Map,
-    message: &'static Message,
-    depth: usize,
-    before: Option<Before<'_>>,
-) -> Result<(), Malformed> {
+fn fields(out: &mut Backward, map: &Map, message: &'static Message, depth: usize) -> Result<(), Malformed> {
     if depth > MAX_DEPTH {
         return Err(Malformed::Depth);
     }
-    let was = before.map(|before| Slots::new(before.raw, message).map(|slots| (before, slots))).transpose()?;
+    // What was read and never changed is as it was.
+    if let Some(bytes) = map.bytes(message) {
+        out.bytes(bytes);
+        return Ok(());
+    }
     // A message has many more fields than a value sets: each that is set is looked up, not each that could be.
     let mut set: SmallVec<[&Value; FIELDS]> = smallvec![&Value::Null; message.fields.len()];
     let mut from = 0;
@@ -107,17 +87,11 @@ fn fields(
         let field = &message.fields[*at as usize];
         if let (true, Type::Message(inner)) = (field.inline, field.ty) {
             let before = out.len();
-            fields(out, map, inner, depth + 1, None)?;
+            fields(out, map, inner, depth + 1)?;
             out.close(field.number, before);
             continue;
         }
         let value = set[usize::from(*at)];
-        if let Some((before, slots)) = &was
-            && let (Some(value), Some(raw)) = (before.value.get(field.name), slots.get(before.raw, usize::from(*at)))
-            && changed(out, set[usize::from(*at)], field, depth, Before { value, raw })?
-        {
-            continue;
-        }
         match field.shape {
             Shape::One => one(out, value, field, depth)?,
             Shape::List => list(out, value, field, depth)?,
@@ -125,91 +99,6 @@ fn fields(
         }
     }
     Ok(())
-}
-
-/// A field that was there before, its bytes with their tags; `false` if there is nothing to be had from it.
-fn changed(
-    out: &mut Backward,
-    value: &Value,
-    field: &'static Field,
-    depth: usize,
-    before: Before<'_>,
-) -> Result<bool, Malformed> {
-    match (field.shape, field.ty) {
-        (Shape::One, Type::Message(message)) if !value.is_null() => {
-            message_again(out, value, message, field.number, depth, before)?
-        }
-        (Shape::Map, _) if is_copy(value, before.value) && stands_alone(before.raw, field.number)? => {
-            out.bytes(before.raw);
-        }
-        (Shape::List, Type::Message(message)) => {
-            let (Value::Array(items), Value::Array(old)) = (value, before.value) else { return Ok(false) };
-            let raws = each(before.raw, field.number)?;
-            if raws.len() != old.len() {
-                return Ok(false);
-            }
-            for (at, item) in items.iter().enumerate().rev() {
-                match (old.get(at), raws.get(at)) {
-                    (Some(value), Some(raw)) => {
-                        message_again(out, item, message, field.number, depth, Before { value, raw })?;
-                    }
-                    _ => tagged(out, item, field.ty, field.number, depth)?,
-                }
-            }
-        }
-        _ => return Ok(false),
-    }
-    Ok(true)
-}
-
-/// One message with its tag, which was there before with its tag.
-fn message_again(
-    out: &mut Backward,
-    value: &Value,
-    message: &'static Message,
-    number: u32,
-    depth: usize,
-    before: Before<'_>,
-) -> Result<(), Malformed> {
-    if is_copy(value, before.value) {
-        out.bytes(before.raw);
-        return Ok(());
-    }
-    let (Value::Object(map), Json::Object, Value::Object(_)) = (value, message.json, before.value) else {
-        return tagged(out, value, Type::Message(message), number, depth);
-    };
-    let raw = numbered(before.raw, number)?.map_or(Ok(&[][..]), Wire::bytes)?;
-    let end = out.len();
-    fields(out, map, message, depth + 1, Some(Before { value: before.value, raw }))?;
-    out.close(number, end);
-    Ok(())
-}
-
-fn is_copy(value: &Value, before: &Value) -> bool {
-    matches!((value, before), (Value::Object(value), Value::Object(before)) if value.is_copy_of(before))
-}
-
-/// Each value of a field with its tag.
-fn each(raw: &[u8], number: u32) -> Result<SmallVec<[&[u8]; 8]>, Malformed> {
-    let (mut reader, mut found, mut start) = (Reader::new(raw), SmallVec::new(), 0);
-    while let Some((at, _)) = reader.field()? {
-        if at == number {
-            found.push(&raw[start..reader.position()]);
-        }
-        start = reader.position();
-    }
-    Ok(found)
-}
-
-/// Whether no other field's values stand among those of this one.
-fn stands_alone(raw: &[u8], number: u32) -> Result<bool, Malformed> {
-    let mut reader = Reader::new(raw);
-    while let Some((at, _)) = reader.field()? {
-        if at != number {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 fn one(out: &mut Backward, value: &Value, field: &Field, depth: usize) -> Result<(), Malformed> {
@@ -361,7 +250,7 @@ mod tests {
 
     use super::*;
     use crate::codec::generate;
-    use crate::codec::protobuf::tree::to_value;
+    use crate::codec::protobuf::tree::{of_whole, to_value};
     use crate::model::value::json;
     use crate::schema::table;
 
@@ -377,8 +266,7 @@ mod tests {
         ) {
             let message = table::message("k8s.io.api.core.v1.Pod").expect("Pod");
             let raw = encode(&old, message).expect("encodes");
-            let mut old = to_value(&raw, message).expect("decodes");
-            old.share();
+            let old = of_whole(&raw.into(), message).expect("decodes");
             let mut changed = old.clone();
             let paths = ["/spec", "/status", "/metadata/managedFields", "/metadata/labels", "/spec/containers", "/spec/volumes"];
             for (path, _) in paths.iter().zip(taken).filter(|(_, taken)| *taken) {
@@ -386,21 +274,24 @@ mod tests {
                     *place = value.clone();
                 }
             }
-            let before = Before { value: &old, raw: &raw };
-            prop_assert_eq!(encode_change(&changed, message, before), encode(&changed, message));
+            let raw = encode(&changed, message).expect("encodes");
+            let whole = to_value(&raw, message).expect("decodes");
+            prop_assert_eq!(&whole, &changed);
+            prop_assert_eq!(raw, encode(&whole, message).expect("encodes"));
         }
     }
 
     #[test]
-    fn what_a_newer_server_wrote_among_the_fields_is_not_copied_twice() {
-        let message = table::message("k8s.io.api.core.v1.ConfigMap").expect("ConfigMap");
-        let one = encode(&json!({"data": {"a": "1"}}), message).expect("encodes");
-        let other = encode(&json!({"data": {"b": "2"}, "binaryData": {"c": ""}}), message).expect("encodes");
-        let raw = [other, one].concat();
-        let mut old = to_value(&raw, message).expect("decodes");
-        old.share();
-        let before = Before { value: &old, raw: &raw };
-        let whole = encode(&old, message).expect("encodes");
-        assert_eq!(encode_change(&old, message, before).expect("encodes").len(), whole.len());
+    fn what_a_newer_server_wrote_stays_in_messages_that_are_left() {
+        let message = table::message("k8s.io.api.core.v1.ServiceAccount").expect("ServiceAccount");
+        let reference = [&b"\x0a\x00\x1a\x01a"[..], b"\xfa\x3f\x03new"].concat();
+        let raw = [&[0x12, reference.len() as u8][..], &reference].concat();
+        let mut account = of_whole(&raw.into(), message).expect("decodes");
+        account["secrets"].as_array_mut().expect("a list").push(json!({"name": "b"}));
+        let raw = encode(&account, message).expect("encodes");
+        assert!(raw.windows(3).any(|window| window == b"new"), "{raw:?}");
+        account["secrets"][0]["name"] = "c".into();
+        let raw = encode(&account, message).expect("encodes");
+        assert!(!raw.windows(3).any(|window| window == b"new"), "{raw:?}");
     }
 }

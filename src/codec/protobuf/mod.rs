@@ -1,9 +1,9 @@
 //! Kubernetes protobuf: messages in ascending order of fields, within the `k8s\0` envelope.
 //!
 //! In reading order: `envelope` (what stands around a message on the wire and in the store), `encode` (from a sparse
-//! value), `tree` (to a sparse value), `sparse` (a value as it comes back), `decode` (to anything else that serde can make), `scan` (labels, owners and
-//! fields straight from the bytes, and the splice of a resourceVersion), `view` (any field by its name), `check` (whether
-//! bytes are whole), `openapi` (the API's description).
+//! value), `tree` (to a sparse value, at once or as it is looked into), `decode` (to anything else that serde can make),
+//! `scan` (labels, owners and fields straight from the bytes, and the splice of a resourceVersion), `view` (any field by
+//! its name), `check` (whether bytes are whole), `openapi` (the API's description).
 
 pub mod check;
 pub mod decode;
@@ -11,7 +11,6 @@ pub mod encode;
 pub mod envelope;
 pub mod openapi;
 pub mod scan;
-pub mod sparse;
 pub mod tree;
 pub mod view;
 

@@ -1,12 +1,16 @@
 //! A sorted map from text to value: one sorted block while it has few entries, a tree when it has many, so that no
 //! order of insertion costs more than n log n. A map may be shared: then a copy costs nothing, and whoever changes his
-//! copy first takes this one map for himself, not those below it.
+//! copy first takes this one map for himself, not those below it. A map that was read from an object's bytes is shared, and
+//! decoded when somebody asks for a field.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, btree_map};
 use std::iter::FusedIterator;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::encoded::{Encoded, Encoding};
 use super::{Text, Value};
 
 /// The most entries in a sorted block: of 56 bytes each, moved when one comes between.
@@ -22,11 +26,12 @@ pub struct Map(Repr);
 enum Repr {
     Own(Entries),
     Shared(Arc<Entries>),
+    Encoded(Arc<Encoded>),
 }
 
 #[derive(Clone)]
 #[expect(clippy::box_collection, reason = "a map is as small as its block's three words")]
-enum Entries {
+pub(super) enum Entries {
     Few(Vec<(Text, Value)>),
     Many(Box<BTreeMap<Text, Value>>),
 }
@@ -41,10 +46,23 @@ impl Map {
         Self(Repr::Own(Entries::Few(Vec::with_capacity(entries.min(FEW)))))
     }
 
+    /// The map in these bytes, which must be whole: decoded when it is looked into, once for all copies.
+    pub fn encoded(bytes: Bytes, encoding: &'static dyn Encoding) -> Self {
+        Self(Repr::Encoded(Arc::new(Encoded::new(bytes, encoding))))
+    }
+
+    /// The bytes of a map that was made of bytes in this encoding and never changed.
+    pub fn bytes(&self, encoding: &'static dyn Encoding) -> Option<&Bytes> {
+        match &self.0 {
+            Repr::Encoded(encoded) if encoded.is_of(encoding) => Some(&encoded.bytes),
+            _ => None,
+        }
+    }
+
     /// Makes copies of it, and of all maps in it, cost nothing until one is changed.
     pub fn share(&mut self) {
         // What is in a shared map is shared.
-        if self.is_empty() || self.is_shared() {
+        if self.is_shared() || self.is_empty() {
             return;
         }
         self.values_mut().for_each(Value::share);
@@ -54,33 +72,46 @@ impl Map {
     }
 
     pub fn is_shared(&self) -> bool {
-        matches!(self.0, Repr::Shared(_))
+        !matches!(self.0, Repr::Own(_))
     }
 
-    /// Whether both are copies of one shared map that were never changed. They may be equal and no copies.
+    /// Whether both are copies of one shared map, or of the same bytes, that were never changed. They may be equal and no
+    /// copies.
     pub fn is_copy_of(&self, other: &Self) -> bool {
-        matches!((&self.0, &other.0), (Repr::Shared(one), Repr::Shared(other)) if Arc::ptr_eq(one, other))
+        match (&self.0, &other.0) {
+            (Repr::Shared(one), Repr::Shared(other)) => Arc::ptr_eq(one, other),
+            (Repr::Encoded(one), Repr::Encoded(other)) => Arc::ptr_eq(one, other) || one.is_same(other),
+            _ => false,
+        }
     }
 
     fn entries(&self) -> &Entries {
         match &self.0 {
             Repr::Own(entries) => entries,
             Repr::Shared(entries) => entries,
+            Repr::Encoded(encoded) => encoded.fields(),
         }
     }
 
     /// To be changed: a copy of its own, if it was shared.
     fn entries_mut(&mut self) -> &mut Entries {
-        if let Repr::Shared(entries) = &mut self.0 {
-            let own = match Arc::get_mut(entries) {
-                Some(entries) => std::mem::replace(entries, Entries::Few(Vec::new())),
-                None => Entries::clone(entries),
-            };
-            self.0 = Repr::Own(own);
+        if self.is_shared() {
+            self.0 = Repr::Own(std::mem::take(self).into_entries());
         }
         match &mut self.0 {
             Repr::Own(entries) => entries,
-            Repr::Shared(_) => unreachable!("it has just been taken"),
+            Repr::Shared(_) | Repr::Encoded(_) => unreachable!("it has just been taken"),
+        }
+    }
+
+    pub(super) fn into_entries(self) -> Entries {
+        match self.0 {
+            Repr::Own(entries) => entries,
+            Repr::Shared(entries) => Arc::unwrap_or_clone(entries),
+            Repr::Encoded(encoded) => match Arc::try_unwrap(encoded) {
+                Ok(encoded) => encoded.into_fields(),
+                Err(encoded) => encoded.fields().clone(),
+            },
         }
     }
 
@@ -406,11 +437,7 @@ impl IntoIterator for Map {
     type IntoIter = IntoIter;
 
     fn into_iter(self) -> IntoIter {
-        let entries = match self.0 {
-            Repr::Own(entries) => entries,
-            Repr::Shared(entries) => Arc::unwrap_or_clone(entries),
-        };
-        match entries {
+        match self.into_entries() {
             Entries::Few(entries) => IntoIter::Few(entries.into_iter()),
             Entries::Many(tree) => IntoIter::Many(tree.into_iter()),
         }

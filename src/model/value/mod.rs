@@ -4,9 +4,10 @@
 //! place, a map of few fields is one sorted block. An object is made, compared and freed several times in each write, so
 //! its blocks on the heap are what a write costs.
 //!
-//! In reading order: this file (`Value`), `map` (`Map`), `index` (`value["spec"]`, pointers), `make` (from plain
+//! In reading order: this file (`Value`), `map` (`Map`), `encoded` (maps that are read late), `index` (`value["spec"]`, pointers), `make` (from plain
 //! values, and `json!`), `text` (serde, `Display`).
 
+mod encoded;
 mod index;
 mod make;
 mod map;
@@ -15,6 +16,7 @@ mod text;
 use std::sync::Arc;
 
 pub use compact_str::CompactString as Text;
+pub use encoded::Encoding;
 pub use make::ToValue;
 pub use map::{Entry, IntoIter, Iter, IterMut, Map};
 pub use serde_json::Number;

@@ -71,7 +71,7 @@ pub fn served_bytes(resource: &Resource, object: &Object) -> Result<Option<Bytes
     let kept = object.to_value(&resource.shape).map_err(Status::internal)?;
     let value = to_served(resource, kept.clone())?;
     if value != kept {
-        return coding::encode(&value, &resource.shape, &resource.kind, None).map(Some).map_err(Status::internal);
+        return coding::encode(&value, &resource.shape, &resource.kind).map(Some).map_err(Status::internal);
     }
     if !resource.converts() {
         object.settle(definition.mark);
